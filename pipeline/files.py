@@ -1,0 +1,95 @@
+"""Files that are whole or not there: written aside, synced, renamed; JSON and TSV that diff well."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SIGNIFICANT_DIGITS = 6
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path aside to write a file or a folder at; on success it takes `path`'s place.
+
+    If the body raises, nothing appears under `path` and what stood there stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    remove(aside)
+    try:
+        yield aside
+        sync(aside)
+        if path.is_dir():  # a rename replaces a file at once, but never a folder that holds something
+            remove(path)
+        os.replace(aside, path)
+        sync_folder(path.parent)
+    finally:
+        remove(aside)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder tree, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Force a file, or every file below a folder, to the disk."""
+    for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a folder's entries (a rename in it) to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON for git and `dvc metrics diff`: sorted keys, six significant digits, finite numbers.
+
+    Raises:
+        ValueError: a number is NaN or infinite; it names the key.
+    """
+    text = json.dumps(_rounded(value, at=path.name), indent=2, sort_keys=True, ensure_ascii=False)
+    with replacing(path) as aside:
+        aside.write_text(text + "\n", encoding="utf-8")
+
+
+def write_tsv(path: Path, rows: Sequence[Mapping[str, float | int | str]]) -> None:
+    """Write rows as a tab-separated table for `dvc plots`; the columns are the first row's keys."""
+    columns = list(rows[0]) if rows else []
+    lines = ["\t".join(columns)]
+    lines += ["\t".join(_cell(_rounded(row[c], at=c)) for c in columns) for row in rows]
+    with replacing(path) as aside:
+        aside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("\t", " ").replace("\n", " ")
+
+
+def _rounded(value: Any, *, at: str) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _rounded(v, at=f"{at}: {k}") for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(v, at=at) for v in value]
+    if isinstance(value, bool | int | str) or value is None:
+        return value
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{at}: {number} is not a finite number")
+    return float(f"{number:.{SIGNIFICANT_DIGITS}g}")
