@@ -1,0 +1,274 @@
+"""The one training loop: schedule, clipping, EMA weights, validation, checkpoints, many processes.
+
+Nothing here draws from a running random state. The rows of a batch and the seed of a step are
+functions of (seed, step), so "position in the data and random state" is one integer: a run that is
+killed and continued from a checkpoint ends in the bytes of an undisturbed one.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from typing import Literal, Protocol
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.params import Section
+from pipeline.progress import progress, say
+from pipeline.seeds import derive_seed
+from pipeline.training.checkpoints import Checkpoints
+
+LAST_LR_SHARE = 0.02  # the cosine ends here, not at 0, where the last steps would be wasted
+
+
+class TrainingSettings(Section):
+    """What every training stage's section of params.yaml holds."""
+
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)  # over all processes together
+    lr: float = Field(gt=0)
+    warmup_steps: int = Field(ge=0)
+    weight_decay: float = Field(ge=0)
+    grad_clip: float = Field(gt=0)  # largest norm of all gradients together
+    ema_decay: float = Field(ge=0, lt=1)  # of the weights that validation and later stages see
+    validate_every: int = Field(ge=1)  # steps
+    patience: int = Field(ge=0)  # validations without a better one before stopping; 0: never
+    checkpoint_every: int = Field(ge=1)  # steps
+    precision: Literal["fp32", "bf16"]
+
+
+class Task(Protocol):
+    """What the loop trains: a model, how many rows there are, and what is lost on some of them."""
+
+    model: nn.Module
+    rows: int
+
+    def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean loss over `rows` (int64 indices, on the CPU), and further figures for the curve."""
+        ...
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Figures on the validation split; the one called `loss` chooses the weights kept."""
+        ...
+
+
+def fit(
+    task: Task,
+    settings: TrainingSettings,
+    *,
+    accelerator: Accelerator,
+    checkpoints: Checkpoints,
+    seed: int,
+    label: str,
+) -> list[dict[str, float]]:
+    """Train `task.model` in place; it ends with the EMA weights that validated best.
+
+    Returns:
+        The curve: a row each validation, with the step, the learning rate, the mean of every
+        training figure since the row before, and the validation's figures as `val_*`.
+    """
+    run = _Run(task, settings, accelerator)
+    restored = checkpoints.load()
+    if restored is not None:
+        run.restore(*restored)
+        say(f"{label}: going on from step {run.step}")
+    accelerator.wait_for_everyone()  # nobody writes a checkpoint that another still looks for
+    resumed_at = run.step
+    note: list[str] = [""]
+    steps = run.steps(seed)
+    for _ in progress(steps, total=settings.steps, label=label, initial=run.step, note=note):
+        note[0] = run.summary()
+        if run.step % settings.checkpoint_every == 0 and accelerator.is_main_process:
+            checkpoints.save(run.step, *run.snapshot())
+    if run.step > resumed_at and accelerator.is_main_process:  # what follows may be killed too
+        checkpoints.save(run.step, *run.snapshot())
+    run.finish()
+    return run.curve
+
+
+class _Run:
+    """The state of one run of the loop: what a checkpoint holds."""
+
+    def __init__(
+        self, task: Task, settings: TrainingSettings, accelerator: Accelerator
+    ) -> None:
+        self.task, self.settings, self.accelerator = task, settings, accelerator
+        self.model = task.model.to(accelerator.device)
+        self.optimizer = torch.optim.AdamW(
+            _decayed_and_not(self.model, settings.weight_decay),
+            lr=settings.lr, betas=(0.9, 0.99), fused=True
+        )
+        self.wrapped = accelerator.prepare_model(self.model)
+        self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.best: dict[str, Tensor] = {}
+        self.best_loss = math.inf
+        self.without_gain = 0
+        self.step = 0
+        self.curve: list[dict[str, float]] = []
+        self.sums: dict[str, Tensor] = {}
+        self.summed = 0
+
+    def steps(self, seed: int) -> Iterator[int]:
+        """Do the steps that are left, yielding after each."""
+        settings, accelerator = self.settings, self.accelerator
+        while self.step < settings.steps and not self._out_of_patience():
+            rows = batch_rows(self.task.rows, settings.batch_size, step=self.step, seed=seed)
+            mine = rows.chunk(accelerator.num_processes)[accelerator.process_index]
+            torch.manual_seed(derive_seed(seed, self.step, accelerator.process_index))
+            for group in self.optimizer.param_groups:
+                group["lr"] = settings.lr * lr_share(self.step, settings)
+            self.wrapped.train()
+            with accelerator.autocast():
+                loss, figures = self.task.loss(self.wrapped, mine)
+            accelerator.backward(loss)
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.grad_clip)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.step += 1
+            update_ema(self.ema, self.model, decay=settings.ema_decay, step=self.step)
+            self._add({"loss": loss.detach(), **figures, "grad_norm": norm})
+            if self.step % settings.validate_every == 0 or self.step == settings.steps:
+                self._validate()
+            yield self.step
+
+    def _add(self, figures: dict[str, Tensor]) -> None:
+        for name, value in figures.items():
+            value = value.detach().float()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.summed += 1
+
+    def _validate(self) -> None:
+        torch.manual_seed(0)  # the same draws each time, so that two validations compare
+        with torch.no_grad():
+            figures = self.task.validate(self.ema)
+        means = {name: float(total) / self.summed for name, total in self.sums.items()}
+        if not math.isfinite(means["loss"] + figures["loss"]):
+            raise FloatingPointError(
+                f"the loss is no longer finite at step {self.step}; "
+                f"try a smaller lr than {self.settings.lr} or a smaller grad_clip"
+            )
+        share = lr_share(self.step - 1, self.settings)
+        row = {"step": self.step, "lr": self.settings.lr * share, **means}
+        self.curve.append({**row, **{f"val_{name}": value for name, value in figures.items()}})
+        self.sums, self.summed = {}, 0
+        self.without_gain += 1
+        if figures["loss"] < self.best_loss:
+            self.best_loss, self.without_gain = figures["loss"], 0
+            self.best = {k: v.detach().clone() for k, v in self.ema.state_dict().items()}
+
+    def _out_of_patience(self) -> bool:
+        return 0 < self.settings.patience <= self.without_gain
+
+    def summary(self) -> str:
+        """The newest validation, for the progress line."""
+        if not self.curve:
+            return ""
+        return f"loss {self.curve[-1]['loss']:.4g}, validation {self.curve[-1]['val_loss']:.4g}"
+
+    def snapshot(self) -> tuple[dict[str, Tensor], dict[str, object]]:
+        """All that `restore` needs to go on as if nothing had happened."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        tensors |= {f"sums.{k}": v for k, v in self.sums.items()}
+        for index, entries in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in entries.items()}
+        state = {
+            "step": self.step, "curve": self.curve, "summed": self.summed,
+            "best_loss": self.best_loss, "without_gain": self.without_gain,
+        }  # fmt: skip
+        return tensors, state
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, object]) -> None:
+        """Take up where a snapshot was made."""
+        parts: dict[str, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            part, _, name = key.partition(".")
+            parts.setdefault(part, {})[name] = value
+        self.model.load_state_dict(parts["model"])
+        self.ema.load_state_dict(parts["ema"])
+        device = self.accelerator.device
+        self.best = {k: v.to(device) for k, v in parts.get("best", {}).items()}
+        self.sums = {k: v.to(device) for k, v in parts.get("sums", {}).items()}
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        for key, value in parts["optimizer"].items():
+            index, _, name = key.partition(".")
+            parameter = parameters[int(index)]
+            # The moments take their parameter's memory layout, as if they had grown beside it.
+            like = torch.zeros_like(parameter) if value.shape == parameter.shape else value
+            self.optimizer.state[parameter][name] = like.detach().copy_(value)
+        self.step = int(state["step"])  # type: ignore[call-overload]
+        self.summed = int(state["summed"])  # type: ignore[call-overload]
+        self.curve = list(state["curve"])  # type: ignore[call-overload]
+        self.best_loss = float(state["best_loss"])  # type: ignore[arg-type]
+        self.without_gain = int(state["without_gain"])  # type: ignore[call-overload]
+
+    def finish(self) -> None:
+        """Leave the best weights in the model."""
+        self.model.load_state_dict(self.best)
+        self.model.eval()
+
+
+def build_accelerator(precision: Literal["fp32", "bf16"]) -> Accelerator:
+    """The processes and device of this run; call it before any model is built.
+
+    vector-quantize-pytorch decides at a quantiser's birth whether codebooks are kept in step across
+    processes, and remembers the answer.
+    """
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    mixed = "no" if precision == "fp32" else precision
+    return Accelerator(mixed_precision=mixed, kwargs_handlers=[unused])
+
+
+def batch_rows(rows: int, batch_size: int, *, step: int, seed: int) -> Tensor:
+    """The indices of one batch: a window on the endless row of epochs, each shuffled anew.
+
+    Returns:
+        (batch_size,) int64 in [0, rows).
+    """
+    first = step * batch_size
+    positions = torch.arange(first, first + batch_size)
+    epochs = positions // rows
+    shuffled = {
+        epoch: torch.randperm(rows, generator=torch.Generator().manual_seed(derive_seed(seed, epoch)))
+        for epoch in epochs.unique().tolist()
+    }
+    pairs = zip(epochs.tolist(), (positions % rows).tolist(), strict=True)
+    return torch.stack([shuffled[epoch][position] for epoch, position in pairs])
+
+
+def lr_share(step: int, settings: TrainingSettings) -> float:
+    """Linear warm-up, then half a cosine (https://arxiv.org/abs/1608.03983), as a share of `lr`."""
+    if step < settings.warmup_steps:
+        return (step + 1) / settings.warmup_steps
+    left = max(1, settings.steps - settings.warmup_steps)
+    cosine = 0.5 * (1 + math.cos(math.pi * (step - settings.warmup_steps) / left))
+    return LAST_LR_SHARE + (1 - LAST_LR_SHARE) * cosine
+
+
+@torch.no_grad()
+def update_ema(ema: nn.Module, model: nn.Module, *, decay: float, step: int) -> None:
+    """Move the averaged weights towards the model's; integers and buffers are copied.
+
+    Early on the average is short, or the random start would weigh on it for 1 / (1 - decay) steps.
+    """
+    decay = min(decay, step / (step + 10))
+    averaged = [p for p in ema.parameters() if p.is_floating_point()]
+    current = [p.detach() for p in model.parameters() if p.is_floating_point()]
+    torch._foreach_lerp_(averaged, current, 1 - decay)
+    for kept, buffer in zip(ema.buffers(), model.buffers(), strict=True):
+        kept.copy_(buffer)
+
+
+def _decayed_and_not(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    # Biases, norms and other vectors are left alone: decay is meant for what multiplies.
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]

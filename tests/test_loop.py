@@ -1,0 +1,136 @@
+"""The training loop: same bytes whatever happens, each row once an epoch, the best weights kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.loop import (
+    TrainingSettings,
+    batch_rows,
+    build_accelerator,
+    fit,
+    lr_share,
+)
+
+SETTINGS = {
+    "steps": 12, "batch_size": 4, "lr": 0.05, "warmup_steps": 2, "weight_decay": 0.01,
+    "grad_clip": 1.0, "ema_decay": 0.9, "validate_every": 3, "patience": 0,
+    "checkpoint_every": 2, "precision": "fp32",
+}  # fmt: skip
+
+
+class Line:
+    """A line to fit, through a layer with dropout so that the random state matters."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        torch.manual_seed(1)
+        self.model: nn.Module = nn.Sequential(nn.Linear(2, 16), nn.Dropout(0.3), nn.Linear(16, 1))
+        self.rows = 10
+        self.x = torch.randn(10, 2, generator=torch.Generator().manual_seed(2))
+        self.y = self.x.sum(dim=1, keepdim=True)
+        self.stop_at, self.steps = stop_at, 0
+
+    def loss(self, model: nn.Module, rows: torch.Tensor):
+        if self.steps == self.stop_at:
+            raise KeyboardInterrupt
+        self.steps += 1
+        loss = (model(self.x[rows]) - self.y[rows]).square().mean()
+        return loss, {"twice": 2 * loss}
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        return {"loss": float((model(self.x) - self.y).square().mean())}
+
+
+def run(folder: Path, stop_at: int | None = None, **changes):
+    task = Line(stop_at)
+    curve = fit(
+        task, TrainingSettings(**{**SETTINGS, **changes}), accelerator=build_accelerator("fp32"),
+        checkpoints=Checkpoints(folder), seed=5, label="line",
+    )  # fmt: skip
+    return task, curve
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize("stop_at", [1, 2, 5, 11])
+def test_an_interrupted_run_ends_in_the_bytes_of_an_undisturbed_one(tmp_path, stop_at):
+    whole, curve = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", stop_at=stop_at)
+    continued, later = run(tmp_path / "broken")
+    assert continued.steps == 12 - stop_at // 2 * 2  # from the last checkpoint, not from the start
+    assert same(whole.model, continued.model)
+    assert later == curve
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, capsys):
+    whole, _ = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", stop_at=7)
+    newest = max((tmp_path / "broken").glob("*.safetensors"))
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    continued, _ = run(tmp_path / "broken")
+    assert "damaged" in capsys.readouterr().err
+    assert continued.steps == 12 - 4
+    assert same(whole.model, continued.model)
+
+
+def test_a_finished_run_that_is_started_again_does_no_step(tmp_path):
+    first, _ = run(tmp_path)
+    again, _ = run(tmp_path)
+    assert again.steps == 0
+    assert same(first.model, again.model)
+
+
+def test_only_the_last_two_checkpoints_are_kept(tmp_path):
+    run(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_weights_that_validated_best_are_kept(tmp_path):
+    task, curve = run(tmp_path, lr=0.2, steps=30)
+    best = min(row["val_loss"] for row in curve)
+    with torch.no_grad():
+        assert task.validate(task.model)["loss"] == pytest.approx(best)
+
+
+def test_training_stops_when_validation_has_long_not_improved(tmp_path):
+    _, curve = run(tmp_path, lr=1e-9, patience=2, steps=300, ema_decay=0.0, weight_decay=0.0)
+    assert curve[-1]["step"] < 300
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
+    with pytest.raises(FloatingPointError, match="step 3"):
+        run(tmp_path, lr=1e30, grad_clip=1e30)
+
+
+def test_an_epoch_meets_each_row_once_and_the_next_one_in_another_order():
+    stream = torch.cat([batch_rows(10, 4, step=step, seed=3) for step in range(5)])
+    first, second = stream[:10], stream[10:]
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(10))
+    assert first.tolist() != second.tolist()
+
+
+def test_a_batch_larger_than_the_data_goes_round():
+    rows = batch_rows(3, 8, step=0, seed=0)
+    assert len(rows) == 8
+    assert sorted(rows[:3].tolist()) == [0, 1, 2]
+
+
+def test_the_learning_rate_warms_up_and_falls():
+    settings = TrainingSettings(**{**SETTINGS, "steps": 100, "warmup_steps": 10})
+    shares = [lr_share(step, settings) for step in range(100)]
+    assert shares[0] == pytest.approx(0.1)
+    assert max(shares) == pytest.approx(1.0)
+    assert shares[10:] == sorted(shares[10:], reverse=True)
+    assert shares[-1] < 0.03
