@@ -1,0 +1,39 @@
+"""Pictures beside the embeddings of their captions: what the VQ-VAE reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipeline.data.images import load_images
+from pipeline.data.pairs import Pair
+from pipeline.embeddings import TextEmbeddings
+
+
+@dataclass(frozen=True)
+class PaintedTexts:
+    """Pictures with their texts' embeddings.
+
+    Attributes:
+        images: (N, H, W, 3) uint8.
+        text_embeds: (N, text_dim) float, L2-normalised.
+    """
+
+    images: Tensor
+    text_embeds: Tensor
+
+    @classmethod
+    def load(
+        cls, pairs: Sequence[Pair], texts: TextEmbeddings, *, images: Path, image_size: int
+    ) -> PaintedTexts:
+        """Read the pictures of captioned `pairs` from the folder `images`."""
+        pixels = load_images(images, [pair.image for pair in pairs], image_size)
+        rows = texts.rows([pair.caption for pair in pairs])
+        return cls(torch.from_numpy(pixels), texts.pooled[rows])
+
+    def __len__(self) -> int:
+        return len(self.images)

@@ -1,0 +1,1 @@
+"""The networks: BLIP, the VQ-VAE, PixelSNAIL. One file a model, read in the order data flows."""

@@ -1,0 +1,71 @@
+"""A model in a folder: `config.json` and `model.safetensors`; nothing pickled, damage named."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pipeline.errors import UserError
+from pipeline.files import replacing
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def save_model(model: nn.Module, config: Any, folder: Path) -> None:
+    """Write `model` and its `config` (a dataclass) into `folder`, which appears when it is whole."""
+    with replacing(folder) as aside:
+        aside.mkdir()
+        weights = aside / "model.safetensors"
+        save_file({k: v.cpu().contiguous() for k, v in model.state_dict().items()}, weights)
+        entry = {
+            "model": type(model).__name__,
+            "config": dataclasses.asdict(config),
+            "blake2b": _digest(weights),  # safetensors has no checksum of its own
+        }
+        (aside / "config.json").write_text(json.dumps(entry, indent=2) + "\n", encoding="utf-8")
+
+
+def load_model(folder: Path, config: type, build: Callable[[Any], M]) -> M:
+    """Build a model from `folder`, in evaluation mode.
+
+    Args:
+        config: the dataclass that `config.json` holds.
+        build: the model's class, called with the config.
+
+    Raises:
+        UserError: a file is missing, damaged or of another model.
+    """
+    try:
+        entry = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        name, values, digest = entry["model"], entry["config"], entry["blake2b"]
+        weights = folder / "model.safetensors"
+        if _digest(weights) != digest:
+            raise UserError(f"{weights}: damaged (its checksum differs); make it again")
+        wanted = getattr(build, "__name__", "")
+        if name != wanted:
+            raise UserError(f"{folder}: holds a {name}, not a {wanted}")
+        model = build(config(**_tuples(values)))
+        model.load_state_dict(load_file(weights))
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: no such file; run the stage that makes it") from None
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{folder}: not a model that this version can load: {reason}") from None
+    return model.eval()
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
