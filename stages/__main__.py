@@ -1,0 +1,100 @@
+"""`python -m stages NAME`: the launcher of every stage.
+
+It gives the stage its processes, threads and allocator, which must be known before Python loads
+torch, and turns a user's mistake into one line on stderr and exit status 1.
+
+How many processes is a fact of the machine, not of the result, so it stands neither in params.yaml
+nor in dvc.yaml: one for each accelerator, or `CODEBRUSH_PROCESSES`. On several machines, start the
+stage with `torchrun` there; the launcher then leaves everything as it finds it.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.params import load_section, read_yaml
+from stages.layout import PARAMS
+
+PARALLEL = ("finetune_blip", "extract_embeddings", "train_vqvae", "train_pixelsnail")
+
+# glibc hands every large block back to the kernel and faults it in again at the next step; keeping
+# them saves a VQ-VAE step a fifth of its time. Threads that sleep at a barrier, instead of spinning,
+# don't collapse when another program takes one of the cores.
+MACHINE = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+PREPARED = "CODEBRUSH_PREPARED"
+
+
+def main(arguments: list[str]) -> int:
+    """Run one stage; returns its exit status."""
+    try:
+        stage = _known(arguments)
+        if PREPARED not in os.environ:
+            _replace_process(stage)
+        importlib.import_module(f"stages.{stage}").main()
+    except UserError as error:
+        return _say(str(error))
+    except KeyboardInterrupt:
+        return _say("interrupted; the next run goes on from the last checkpoint", status=130)
+    except FloatingPointError as error:
+        return _say(f"{stage}: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        return _say(f"{stage}: {error.filename or 'a file'}: {error.strerror}; nothing was lost")
+    return 0
+
+
+def _known(arguments: list[str]) -> str:
+    stages = list(read_yaml(Path("dvc.yaml"))["stages"])
+    if len(arguments) != 1 or arguments[0] not in stages:
+        given = " ".join(arguments) or "nothing"
+        raise UserError(f"python -m stages NAME: {given!r} is none of {', '.join(stages)}")
+    return arguments[0]
+
+
+def _replace_process(stage: str) -> None:
+    """Start again, as this same process, with the environment that the stage needs."""
+    environment = {**MACHINE, **os.environ, PREPARED: "1"}
+    if "threads" in read_yaml(Path("dvc.yaml"))["stages"][stage]["params"]:
+        # Sums are cut into as many parts as there are threads: their number is part of the result.
+        environment["OMP_NUM_THREADS"] = str(load_section(PARAMS, "threads", int))
+    command = [sys.executable, "-m"]
+    processes = _processes() if stage in PARALLEL and "WORLD_SIZE" not in os.environ else 1
+    if processes > 1:
+        command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    os.execve(sys.executable, [*command, "stages", stage], environment)
+
+
+def _processes() -> int:
+    given = os.environ.get("CODEBRUSH_PROCESSES")
+    if given is None:
+        if not any(Path("/dev").glob("nvidia[0-9]*")):
+            return 1  # without the second that importing torch takes
+        import torch
+
+        return max(1, torch.accelerator.device_count())
+    if not given.isdecimal() or int(given) < 1:
+        raise UserError(f"CODEBRUSH_PROCESSES = {given!r}: expected a whole number of at least 1")
+    return int(given)
+
+
+def _say(line: str, *, status: int = 1) -> int:
+    if os.environ.get("RANK", "0") == "0":
+        print(f"error: {line}", file=sys.stderr, flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

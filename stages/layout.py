@@ -1,0 +1,23 @@
+"""Where the stages' outs lie, relative to the repository; dvc.yaml lists the same paths."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+IMAGES = Path("data/images")
+PAIRS = Path("data/pairs.jsonl")
+REPORT = Path("data/report.csv")
+PRETRAINED = Path("data/pretrained")
+EMBEDDINGS = Path("data/embeddings")
+IMAGE_EMBEDDINGS = EMBEDDINGS / "images.safetensors"
+TEXT_EMBEDDINGS = EMBEDDINGS / "texts.safetensors"
+CODES = Path("data/codes.lmdb")
+GENERATED = Path("data/generated")
+
+BLIP = Path("models/blip")
+VQVAE = Path("models/vqvae")
+PIXELSNAIL = Path("models/pixelsnail")
+
+METRICS = Path("metrics")
+CURVES = METRICS / "curves"
+PICTURES = METRICS / "pictures"

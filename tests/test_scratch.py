@@ -1,0 +1,114 @@
+"""The scratch folder: an interrupted run is found again only by the very same run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stages.scratch import checkpoints, fingerprint, scratch_root
+
+ROOT = Path(__file__).resolve().parents[1]
+
+DVC_YAML = """
+stages:
+  paint:
+    cmd: python -m stages paint
+    params: [seed, vqvae.lr]
+    deps: [code.py, pictures]
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    (tmp_path / "dvc.yaml").write_text(DVC_YAML)
+    (tmp_path / "params.yaml").write_text("seed: 0\nvqvae: {lr: 0.1, n_embed: 8}\n")
+    (tmp_path / "code.py").write_text("one")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_text("a")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CODEBRUSH_SCRATCH", raising=False)
+    return tmp_path
+
+
+def test_an_interrupted_run_finds_its_folder_again(project):
+    with pytest.raises(KeyboardInterrupt), checkpoints("paint") as saved:
+        (saved.folder / "state").touch()
+        raise KeyboardInterrupt
+    with checkpoints("paint") as saved:
+        assert (saved.folder / "state").exists()
+
+
+def test_a_finished_run_leaves_nothing(project):
+    with checkpoints("paint") as saved:
+        (saved.folder / "state").touch()
+    assert not list((project / ".scratch" / "paint").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("params.yaml", "seed: 0\nvqvae: {lr: 0.2, n_embed: 8}\n"),
+        ("code.py", "two"),
+        ("pictures/a.png", "b"),
+        ("pictures/b.png", "a"),
+        ("dvc.yaml", DVC_YAML.replace("-m stages", "-X dev -m stages")),
+    ],
+)
+def test_another_param_code_input_or_command_is_another_run(project, file, content):
+    before = fingerprint("paint")
+    (project / file).write_text(content)
+    assert fingerprint("paint") != before
+
+
+def test_a_param_of_another_stage_changes_nothing(project):
+    before = fingerprint("paint")
+    (project / "params.yaml").write_text("seed: 0\nvqvae: {lr: 0.1, n_embed: 9}\n")
+    assert fingerprint("paint") == before
+
+
+def test_another_number_of_processes_is_another_run(project, monkeypatch):
+    before = fingerprint("paint")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert fingerprint("paint") != before
+
+
+def test_only_the_last_unfinished_runs_are_kept(project):
+    for lr in range(4):
+        (project / "params.yaml").write_text(f"seed: 0\nvqvae: {{lr: {lr}}}\n")
+        with pytest.raises(KeyboardInterrupt), checkpoints("paint") as saved:
+            (saved.folder / "state").touch()
+            raise KeyboardInterrupt
+    folders = [p for p in (project / ".scratch" / "paint").iterdir() if p.is_dir()]
+    assert len(folders) == 2
+    assert fingerprint("paint") in {p.name for p in folders}
+
+
+def test_experiments_in_copies_share_the_project_s_scratch(project, monkeypatch):
+    copy = project / ".dvc" / "tmp" / "exps" / "standalone" / "tmpabcd"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    assert scratch_root() == project / ".scratch"
+
+
+def test_the_same_run_twice_at_once_is_refused_and_a_killed_one_is_no_hindrance(project):
+    script = (
+        "import time; from stages.scratch import checkpoints\n"
+        "with checkpoints('paint') as saved:\n"
+        "    print('in', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", script]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+    assert first.stdout is not None
+    first.stdout.readline()
+    second = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30)
+    assert "another process is already at exactly this run" in second.stderr
+    first.kill()
+    first.wait()
+    started = time.monotonic()
+    with checkpoints("paint"):
+        assert time.monotonic() - started < 5
