@@ -21,3 +21,5 @@ PIXELSNAIL = Path("models/pixelsnail")
 METRICS = Path("metrics")
 CURVES = METRICS / "curves"
 PICTURES = METRICS / "pictures"
+LATENTS = METRICS / "latents"
+CAPTIONS = METRICS / "captions.tsv"

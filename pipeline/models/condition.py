@@ -15,14 +15,14 @@ class TextCondition:
     Attributes:
         pooled: (B, D) float, L2-normalised.
         tokens: (B, T, C) float, last hidden states.
-        mask: (B, T) bool, True = a token.
+        mask: (B, T) bool, True = a token; at least one in each row.
     """
 
     pooled: Tensor
     tokens: Tensor
     mask: Tensor
 
-    def to(self, device: torch.device) -> TextCondition:
+    def to(self, device: torch.device | str) -> TextCondition:
         """The same on `device`."""
         return TextCondition(
             self.pooled.to(device), self.tokens.to(device), self.mask.to(device)

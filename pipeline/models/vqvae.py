@@ -118,14 +118,22 @@ class VQVAE(nn.Module):
     @torch.inference_mode()
     def decode(self, codes: Tensor, text_embeds: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [-1, 1] from codes (B, h, w) and text embeddings (B, text_dim)."""
+        return self._paint(self._lookup(codes), text_embeds).clamp(-1, 1)
+
+    @torch.inference_mode()
+    def latents(self, codes: Tensor) -> Tensor:
+        """The vectors (B, h * w, channel) that codes (B, h, w) stand for, all levels' in a row."""
+        levels = [rearrange(level, "b c h w -> b (h w) c") for level in self._lookup(codes)]
+        return torch.cat(levels, dim=1)
+
+    def _lookup(self, codes: Tensor) -> list[Tensor]:
         if tuple(codes.shape[1:]) != self.code_shape:
             raise ValueError(f"codes of shape {tuple(codes.shape)}, expected (B, *{self.code_shape})")
         levels = unpack_levels(codes, self.level_shapes)
-        features = [
+        return [
             rearrange(q.lookup(code.flatten(1)), "b (h w) c -> b c h w", h=code.shape[1])
             for q, code in zip(self.quantizers, levels, strict=True)
         ]
-        return self._paint(features, text_embeds).clamp(-1, 1)
 
     def _quantize(
         self, images: Tensor, text_embeds: Tensor

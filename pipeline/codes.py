@@ -1,0 +1,271 @@
+"""The code store: an LMDB file of code grids with their pictures' names, read in place.
+
+One file, no lock file. Keys are row numbers, four bytes big-endian, so that LMDB's order is the
+rows' order; the key `meta` holds the header, as JSON. A record is the codes as little-endian unsigned
+integers of the smallest type that holds `n_embed` of them, then the file name in UTF-8. Each begins
+with a CRC-32 of its key and content: a flipped bit is named, and never becomes a picture.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import lmdb
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.files import remove, replacing
+
+FORMAT, VERSION = "codebrush codes", 1
+META = b"meta"  # sorts behind every row number: 0x6d656d61 is 1.8 thousand million
+MAX_ROWS = int.from_bytes(META, "big")
+CHECKSUM = 4  # bytes
+ROWS_A_TRANSACTION = 50_000  # LMDB keeps a transaction's dirty pages in memory
+MAP_GROWTH = 4  # the map grows by this factor; it is address space and sparse file, not memory
+FIRST_MAP = 1 << 24
+
+
+class CodeStore:
+    """A store opened for reading; every worker process opens it on its own, from its path.
+
+    Attributes:
+        path: the file.
+        shape: height and width of a grid.
+        n_embed: codes in the codebook: a code is in [0, n_embed).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._env = _open(path)
+        try:
+            self._transaction = self._env.begin(buffers=True)
+            header = _header(self._transaction.get(META), path)
+        except lmdb.Error as error:
+            raise UserError(f"{path}: damaged: {error}") from None
+        self.shape: tuple[int, int] = header["shape"][0], header["shape"][1]
+        self.n_embed, self._count = header["n_embed"], header["count"]
+        self._dtype = np.dtype(header["dtype"])
+        self._codes_end = CHECKSUM + self.shape[0] * self.shape[1] * self._dtype.itemsize
+
+    @classmethod
+    def open(cls, path: Path | str) -> CodeStore:
+        """Open a store; the file may be read-only.
+
+        Raises:
+            UserError: the file is missing, cut short, or no code store of this version.
+        """
+        return cls(Path(path))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, row: int) -> tuple[np.ndarray, str]:
+        """Codes (h, w) and the picture's file name.
+
+        The codes are a read-only view of the file's map: valid while the store is open.
+
+        Raises:
+            UserError: the record is damaged.
+        """
+        record = self._record(row)
+        codes = np.frombuffer(record[CHECKSUM : self._codes_end], self._dtype)
+        return codes.reshape(self.shape), _name(record[self._codes_end :])
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, str]]:
+        return (self[row] for row in range(len(self)))
+
+    def batch(self, rows: Iterable[int]) -> np.ndarray:
+        """The codes of some rows, (len(rows), h, w), as one new array.
+
+        Raises:
+            UserError: a record is damaged.
+        """
+        cells = [self._record(row)[CHECKSUM : self._codes_end] for row in rows]
+        return np.frombuffer(b"".join(cells), self._dtype).reshape(-1, *self.shape).copy()
+
+    @property
+    def filenames(self) -> list[str]:
+        """The pictures' file names, in the rows' order."""
+        return [_name(self._record(row)[self._codes_end :]) for row in range(len(self))]
+
+    def _record(self, row: int) -> memoryview:
+        row = int(row)
+        if not -self._count <= row < self._count:
+            raise IndexError(f"row {row} of a store of {self._count}")
+        row %= self._count
+        key = row.to_bytes(4, "big")
+        try:
+            record = self._transaction.get(key)
+        except lmdb.Error:
+            record = None
+        if record is None or not _is_whole(key, record):
+            raise UserError(f"{self.path}: row {row} is missing or damaged; make the store again")
+        return record
+
+    def close(self) -> None:
+        """Close the file; views of its codes must not be used any more."""
+        self._transaction.abort()
+        self._env.close()
+
+    def __enter__(self) -> CodeStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CodeStore.open, (self.path,)
+
+    @staticmethod
+    def write(
+        path: Path | str,
+        records: Iterable[tuple[np.ndarray, str]],
+        *,
+        shape: tuple[int, int],
+        n_embed: int,
+    ) -> int:
+        """Write a store; it appears at `path` when it is whole. The same records, the same bytes.
+
+        Args:
+            records: codes (h, w) of any integer type and the picture's file name; taken as they
+                come, so that memory stays flat.
+
+        Returns:
+            The number of records.
+
+        Raises:
+            UserError: `n_embed` is larger than any integer type here holds.
+            ValueError: a record of another shape, or with a code outside of [0, n_embed).
+        """
+        path, dtype = Path(path), _smallest_dtype(n_embed)
+        packed = (
+            _pack(row, codes, name, shape=shape, n_embed=n_embed, dtype=dtype)
+            for row, (codes, name) in enumerate(records)
+        )
+        with replacing(path) as aside:
+            draft = aside.with_name(aside.name + ".draft")  # uncompacted, as large as its map
+            remove(draft)
+            try:
+                count = _fill(draft, packed, shape=shape, n_embed=n_embed, dtype=dtype)
+                _compact(draft, aside)
+            finally:
+                remove(draft)
+        return count
+
+
+def _smallest_dtype(n_embed: int) -> np.dtype:
+    for name in ("<u1", "<u2", "<u4"):
+        if 1 <= n_embed <= np.iinfo(name).max + 1:
+            return np.dtype(name)
+    raise UserError(f"n_embed is {n_embed}, the code store holds 1 to {1 << 32} codes")
+
+
+def _pack(
+    row: int, codes: np.ndarray, name: str, *, shape: tuple[int, int], n_embed: int, dtype: np.dtype
+) -> bytes:
+    if codes.shape != tuple(shape):
+        raise ValueError(f"row {row}: codes of shape {codes.shape}, expected {tuple(shape)}")
+    if codes.min() < 0 or codes.max() >= n_embed:
+        raise ValueError(f"row {row}: codes from {codes.min()} to {codes.max()}, n_embed {n_embed}")
+    return _sealed(row.to_bytes(4, "big"), codes.astype(dtype).tobytes() + name.encode("utf-8"))
+
+
+def _sealed(key: bytes, body: bytes) -> bytes:
+    return zlib.crc32(body, zlib.crc32(key)).to_bytes(CHECKSUM, "little") + body
+
+
+def _is_whole(key: bytes, record: memoryview) -> bool:
+    checksum = zlib.crc32(record[CHECKSUM:], zlib.crc32(key))
+    return checksum == int.from_bytes(record[:CHECKSUM], "little")
+
+
+def _fill(
+    path: Path, packed: Iterator[bytes], *, shape: tuple[int, int], n_embed: int, dtype: np.dtype
+) -> int:
+    """Append every record, then the header; returns their number."""
+    # What is not yet renamed need not survive a crash: `replacing` syncs the compacted copy.
+    env = lmdb.open(
+        str(path), subdir=False, lock=False, map_size=FIRST_MAP, sync=False, metasync=False
+    )
+    with env:
+        count = 0
+        while chunk := list(islice(packed, ROWS_A_TRANSACTION)):
+            if count + len(chunk) > MAX_ROWS:
+                raise UserError(f"{path}: a code store holds at most {MAX_ROWS} records")
+            items = [((count + i).to_bytes(4, "big"), value) for i, value in enumerate(chunk)]
+            _put(env, items)
+            count += len(chunk)
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "count": count,
+            "dtype": dtype.str,
+            "n_embed": n_embed,
+            "shape": list(shape),
+        }
+        _put(env, [(META, _sealed(META, json.dumps(header, sort_keys=True).encode()))])
+    return count
+
+
+def _put(env: lmdb.Environment, items: Sequence[tuple[bytes, bytes]]) -> None:
+    while True:
+        try:
+            with env.begin(write=True) as transaction:
+                transaction.cursor().putmulti(items, append=True)
+            return
+        except lmdb.MapFullError:  # the transaction is undone
+            env.set_mapsize(env.info()["map_size"] * MAP_GROWTH)
+
+
+def _compact(draft: Path, path: Path) -> None:
+    """Copy without free pages and without traces of the draft's map: the bytes depend on the rows."""
+    # LMDB writes the map's size into the first pages, and that grew as the records came.
+    size = max(FIRST_MAP, 1 << (draft.stat().st_size - 1).bit_length())
+    with lmdb.open(str(draft), subdir=False, lock=False, map_size=size) as env:
+        env.copy(str(path), compact=True)
+
+
+def _open(path: Path) -> lmdb.Environment:
+    if not path.is_file():
+        raise UserError(f"{path}: no such code store; dump_codes makes it")
+    try:
+        # map_size 0: as large as the file says. Random reads gain nothing from reading ahead.
+        env = lmdb.open(
+            str(path), subdir=False, lock=False, readonly=True, readahead=False, map_size=0
+        )
+    except lmdb.Error as error:
+        raise UserError(f"{path}: not a code store, or damaged: {error}") from None
+    # LMDB trusts its first pages; what they promise and the file lacks would be a bus error.
+    expected = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+    if path.stat().st_size < expected:
+        env.close()
+        raise UserError(f"{path}: cut short: {path.stat().st_size} of {expected} bytes")
+    return env
+
+
+def _header(record: memoryview | None, path: Path) -> dict[str, Any]:
+    try:
+        header = json.loads(bytes(record or b"")[CHECKSUM:])
+        kind = header["format"], header["version"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: an LMDB file, but no code store, or damaged") from None
+    if record is None or not _is_whole(META, record):
+        raise UserError(f"{path}: its header is damaged; make the store again")
+    if kind != (FORMAT, VERSION):
+        raise UserError(f"{path}: {kind[0]} {kind[1]}, expected {FORMAT} {VERSION}")
+    return header
+
+
+def _name(entry: memoryview) -> str:
+    return bytes(entry).decode("utf-8")

@@ -1,0 +1,79 @@
+"""The table of pairs: a picture, a text beside it, and what the picture may be painted from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.files import replacing
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One kept row of a source.
+
+    Attributes:
+        id: unique in the table.
+        image: file name in the images folder; several pairs may share it.
+        split: "train", "val" or "test".
+        caption: what the picture may be painted from; "" for none. A picture's pairs never repeat a
+            caption, so a loop over the pairs that have one meets each (picture, caption) once.
+        text: the text that `label` speaks of, normalised.
+        title: the picture's title in the row's language; "" for none.
+        label: "YES" (text and picture belong together), "NO", or "" for unknown.
+        labels: what is in the picture.
+    """
+
+    id: int
+    image: str
+    split: str
+    caption: str
+    text: str
+    title: str
+    label: str
+    labels: tuple[str, ...]
+
+
+def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
+    """Write pairs as JSON Lines in the order of their ids."""
+    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as stream:
+        for pair in sorted(pairs, key=lambda p: p.id):
+            stream.write(json.dumps(asdict(pair), ensure_ascii=False) + "\n")
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """Read what `write_pairs` wrote.
+
+    Raises:
+        UserError: the file is missing, or a line of it is not a pair.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; the download stage makes it") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text") from None
+    return [_parse(line, f"{path}:{n}") for n, line in enumerate(lines, start=1) if line]
+
+
+def _parse(line: str, where: str) -> Pair:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        raise UserError(f"{where}: not a JSON object") from None
+    names = {field.name for field in fields(Pair)}
+    if not isinstance(record, dict) or set(record) != names:
+        raise UserError(f"{where}: expected the keys {', '.join(sorted(names))}")
+    if record["split"] not in SPLITS:
+        raise UserError(f"{where}: split = {record['split']!r}: allowed are {', '.join(SPLITS)}")
+    return Pair(**{**record, "labels": tuple(record["labels"])})
+
+
+def captioned(pairs: Iterable[Pair], split: str | None = None) -> list[Pair]:
+    """The pairs of a split (None: of all) that have a caption to paint from."""
+    return [pair for pair in pairs if pair.caption and split in (None, pair.split)]

@@ -1,0 +1,187 @@
+"""From what a row says of its picture to a checked file: find or fetch it, decode it, name it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urljoin
+
+from pipeline.data.dedupe import Signature, signature
+from pipeline.data.downloads import Downloads
+from pipeline.data.fetch import FetchError, clean_url
+from pipeline.data.images import ImageError, picture_type
+from pipeline.data.settings import Http
+from pipeline.data.store import DownloadStore
+from pipeline.progress import progress
+
+HAS_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
+NAME_DIGITS = 20  # of the SHA-256: 80 bits tell any two pictures apart
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a picture is: a URL, or a file on this machine.
+
+    Attributes:
+        url: as it is asked for; "" for a file.
+        path: of the file; None for a URL.
+    """
+
+    url: str
+    path: Path | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a location gave.
+
+    Attributes:
+        path: the bytes on disk; None if there are none.
+        reason: "" or why there are none, in one word; `detail` says more.
+        status: the HTTP status, None for a file or without an answer.
+    """
+
+    path: Path | None
+    reason: str = ""
+    detail: str = ""
+    status: int | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A location's bytes after decoding them.
+
+    Attributes:
+        source: where the bytes are and how they came; with a reason if they are no picture.
+        name: the file's name in the images folder, made of the bytes' hash; "" without a picture.
+        signature: what `dedupe` compares; None without a picture.
+    """
+
+    source: Source
+    name: str = ""
+    signature: Signature | None = None
+
+
+def locate(image: str, base: str | Path) -> Location:
+    """Understand a row's `image`: a URL, or a path (or URL) relative to the annotation file.
+
+    Args:
+        image: as the row has it; white space around a URL is dropped.
+        base: the annotation file's URL or path.
+
+    Raises:
+        FetchError: "bad_url" or "bad_path"; a path may not leave the annotation file's folder.
+    """
+    if HAS_SCHEME.match(image):
+        return Location(clean_url(image), None)
+    if isinstance(base, str):
+        try:
+            return Location(clean_url(urljoin(base, image.strip())), None)
+        except ValueError as error:
+            raise FetchError("bad_url", " ".join(str(error).split())) from None
+    path = Path(image)
+    if path.is_absolute() or ".." in path.parts:
+        raise FetchError("bad_path", "leads out of the annotation file's folder")
+    if any(ord(c) < 32 for c in image):
+        raise FetchError("bad_path", "holds a control character")
+    return Location("", base.parent / path)
+
+
+def bring(
+    locations: Iterable[Location], store: DownloadStore, http: Http
+) -> dict[Location, Source]:
+    """Find every location's bytes: look at files, fetch URLs.
+
+    A URL whose server fails now, but gave a picture to an earlier run, keeps that picture.
+    """
+    found = {at: _file(at.path, http.max_bytes) for at in locations if at.path is not None}
+    urls = {at.url: at for at in locations if at.path is None}
+    if urls:
+        ends = Downloads(store, http).fetch_all(urls)
+        for url, fetched in progress(ends, total=len(urls), label="pictures"):
+            if fetched.entry is not None:
+                kept = f"an earlier copy; now {fetched.error.reason}" if fetched.error else ""
+                path = store.body(fetched.entry.sha256)
+                found[urls[url]] = Source(path, detail=kept, status=fetched.entry.status)
+            elif fetched.error is not None:
+                error = fetched.error
+                found[urls[url]] = Source(None, error.reason, error.detail, error.status)
+    return found
+
+
+def _file(path: Path, max_bytes: int) -> Source:
+    try:
+        if not path.is_file():
+            return Source(None, "no_file", "there is no such file")
+        if path.stat().st_size > max_bytes:
+            return Source(None, "too_large", f"more than {max_bytes} bytes")
+    except (OSError, ValueError):  # a name that no file system takes
+        return Source(None, "no_file", "no name for a file")
+    return Source(path)
+
+
+def examine(
+    sources: Mapping[Location, Source], *, max_pixels: int, placeholder_urls: int
+) -> dict[Location, Picture]:
+    """Decode every picture to its end, a few at a time.
+
+    Args:
+        sources: what `bring` gave.
+        max_pixels: see `decode_image`.
+        placeholder_urls: the same bytes at more locations than this are what a server shows instead
+            of a picture ("no access"), and are left out; 0: never.
+    """
+    paths = sorted({source.path for source in sources.values() if source.path is not None})
+
+    def look(path: Path) -> Picture:
+        try:
+            data = path.read_bytes()
+            image, ending = picture_type(data, max_pixels=max_pixels)
+        except ImageError as error:
+            return Picture(Source(None, error.reason, error.detail))
+        except OSError as error:
+            return Picture(Source(None, "no_file", error.strerror or "cannot be read"))
+        name = f"{hashlib.sha256(data).hexdigest()[:NAME_DIGITS]}.{ending}"
+        return Picture(Source(path), name, signature(image))
+
+    # As many at a time as there are cores: each holds one picture, decoded, in memory.
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        looks = progress(pool.map(look, paths), total=len(paths), label="decoding")
+        seen: dict[Path, Picture] = dict(zip(paths, looks, strict=True))
+
+    pictures = {}
+    for at, source in sources.items():
+        picture = Picture(source) if source.path is None else seen[source.path]
+        if not picture.name and source.path is not None:
+            picture = Picture(replace(picture.source, status=source.status))
+        elif picture.name:
+            picture = replace(picture, source=source)
+        pictures[at] = picture
+    return _without_placeholders(pictures, placeholder_urls)
+
+
+def _without_placeholders(
+    pictures: dict[Location, Picture], placeholder_urls: int
+) -> dict[Location, Picture]:
+    counts = Counter(picture.name for picture in pictures.values() if picture.name)
+    left = {}
+    for at, picture in pictures.items():
+        count = counts[picture.name] if picture.name else 0
+        if placeholder_urls and count > placeholder_urls:
+            told = f"the same bytes at {count} places"
+            picture = Picture(Source(None, "placeholder", told, picture.source.status))
+        left[at] = picture
+    return left
+
+
+def copy_pictures(pictures: Sequence[Picture], folder: Path) -> None:
+    """Write the bytes of pictures, as they came, into a folder, under their names."""
+    folder.mkdir(parents=True)
+    for name, path in {p.name: p.source.path for p in pictures if p.source.path}.items():
+        (folder / name).write_bytes(path.read_bytes())

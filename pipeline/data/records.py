@@ -1,0 +1,118 @@
+"""A row of an annotation file on its way to becoming a pair, or to a reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.data.captions import normalise, normalise_text
+from pipeline.data.pairs import Pair
+from pipeline.data.pictures import Location, Picture
+from pipeline.data.schema import BadRow, Row, read_rows
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """An annotation file.
+
+    Attributes:
+        part: "train" or "test".
+        name: as messages and the report call it; its ending tells the format.
+        base: its URL, or its path; pictures are looked for beside it.
+        data: its bytes.
+    """
+
+    part: str
+    name: str
+    base: str | Path
+    data: bytes
+
+
+@dataclass
+class Record:
+    """A good row of an annotation file; `intake` fills in the rest, rule by rule.
+
+    Attributes:
+        number: of the row in its file, from 1.
+        reason: "" while the row is kept; `detail` says more.
+        status: the HTTP status of its picture, if a server answered.
+        text, label, labels, title, caption, split: of the pair that it becomes; `row` keeps what
+            the source wrote.
+    """
+
+    file: Annotations
+    number: int
+    row: Row
+    text: str
+    label: str
+    labels: tuple[str, ...]
+    title: str = ""
+    caption: str = ""
+    split: str = ""
+    reason: str = ""
+    detail: str = ""
+    status: int | None = None
+    location: Location | None = None
+    picture: Picture | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether no rule has left the row out."""
+        return not self.reason
+
+    @property
+    def image(self) -> str:
+        """The picture's name in the images folder; two locations of the same bytes share it."""
+        return self.picture.name if self.picture is not None else ""
+
+    def leave_out(self, reason: str, detail: str = "") -> None:
+        """Note why the row is not kept."""
+        self.reason, self.detail = reason, detail
+
+    def to_pair(self, *, id_offset: int) -> Pair:
+        """The pair that a kept row becomes."""
+        return Pair(
+            id=self.row.id + id_offset,
+            image=self.image,
+            split=self.split,
+            caption=self.caption,
+            text=self.text,
+            title=self.title,
+            label=self.label,
+            labels=self.labels,
+        )
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A row that is not in the schema."""
+
+    file: Annotations
+    bad: BadRow
+
+
+def read_records(file: Annotations) -> tuple[list[Record], list[Refused]]:
+    """Read a file's rows, with their texts and labels normalised.
+
+    Raises:
+        UserError: the file as a whole is not what its name says.
+    """
+    rows, bad = read_rows(file.data, file.name)
+    records = [
+        Record(
+            file=file,
+            number=number,
+            row=row,
+            text=normalise_text(row.text),
+            label=row.subtask1_label,
+            labels=distinct(normalise(label) for label in row.subtask2_labels),
+        )
+        for number, row in rows
+    ]
+    return records, [Refused(file, entry) for entry in bad]
+
+
+def distinct(words: Iterable[str]) -> tuple[str, ...]:
+    """The words that are not empty, once each, in their order."""
+    return tuple(dict.fromkeys(word for word in words if word))

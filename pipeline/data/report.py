@@ -1,0 +1,129 @@
+"""What became of every row: the report's table, the metrics, the lines on the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+
+from pipeline.data.intake import Intake
+from pipeline.data.pairs import SPLITS
+from pipeline.errors import UserError
+
+# Left out by choice; whatever else is missing was lost.
+CHOSEN = ("language", "limit", "repeated", "in_test")
+NOT_ASKED_FOR = ("language", "limit")
+
+
+def report_table(intake: Intake) -> pd.DataFrame:
+    """One row a row of the sources, in their order: what it said, whether it was kept, why not."""
+    rows = [
+        {
+            "file": record.file.name,
+            "row": record.number,
+            "id": record.row.id,
+            "language": record.row.language,
+            "image": record.row.image,
+            "label": record.row.subtask1_label,
+            "kept": "yes" if record.kept else "no",
+            "reason": record.reason,
+            "http_status": record.status,
+            "detail": record.detail,
+            "split": record.split,
+            "picture": record.image,
+            "title": record.row.title,
+            "text": record.row.text,
+        }
+        for record in intake.records
+    ]
+    rows += [
+        {
+            "file": refused.file.name,
+            "row": refused.bad.number,
+            "id": refused.bad.id,
+            "image": refused.bad.image,
+            "kept": "no",
+            "reason": "bad_row",
+            "detail": refused.bad.problem,
+        }
+        for refused in intake.refused
+    ]
+    files = list(dict.fromkeys(row["file"] for row in rows))
+    rows.sort(key=lambda row: (files.index(row["file"]), row["row"]))
+    table = pd.DataFrame(rows)
+    return table.astype({"id": "Int64", "http_status": "Int64"})
+
+
+def reasons(intake: Intake) -> dict[str, int]:
+    """How many rows were left out for each reason, the most frequent first."""
+    counts = Counter(record.reason for record in intake.records if not record.kept)
+    counts["bad_row"] += len(intake.refused)
+    return {reason: count for reason, count in counts.most_common() if count}
+
+
+def kept_share(intake: Intake) -> float:
+    """Of the rows that were asked for, the share that was not lost; folding loses nothing."""
+    counts = reasons(intake)
+    asked = len(intake.records) + len(intake.refused) - sum(counts.get(r, 0) for r in NOT_ASKED_FOR)
+    lost = sum(count for reason, count in counts.items() if reason not in CHOSEN)
+    return 1.0 - lost / asked if asked else 0.0
+
+
+def data_metrics(intake: Intake) -> dict[str, Any]:
+    """Counts for `metrics/data.json`: of what is there, and of what is missing by reason."""
+    by_split = {split: [p for p in intake.pairs if p.split == split] for split in SPLITS}
+    sizes = Counter(intake.groups.values())
+    labels = Counter({"YES": "yes", "NO": "no", "": "unknown"}[p.label] for p in intake.pairs)
+    return {
+        "rows": len(intake.records) + len(intake.refused),
+        "kept_share": kept_share(intake),
+        "pairs": {split: len(pairs) for split, pairs in by_split.items()},
+        "pictures": {split: len({p.image for p in pairs}) for split, pairs in by_split.items()},
+        "captions": {split: sum(bool(p.caption) for p in ps) for split, ps in by_split.items()},
+        "labels": {name: labels[name] for name in ("yes", "no", "unknown")},
+        "left_out": reasons(intake),
+        "near_duplicates": {
+            "pictures": sum(size for size in sizes.values() if size > 1),
+            "largest_group": max(sizes.values(), default=0),
+        },
+    }
+
+
+def summary(intake: Intake) -> list[str]:
+    """Lines for the terminal: what is there, and what is missing by reason."""
+    metrics = data_metrics(intake)
+    lines = [f"{metrics['rows']} rows read, {len(intake.pairs)} kept"]
+    lines += [f"  left out {count:6d}  {reason}" for reason, count in metrics["left_out"].items()]
+    lines += [
+        f"  {split}: {metrics['pairs'][split]} pairs, {metrics['pictures'][split]} pictures, "
+        f"{metrics['captions'][split]} captions"
+        for split in SPLITS
+    ]
+    return lines
+
+
+def check_enough(intake: Intake, *, min_kept: float) -> None:
+    """Refuse a source of which too much was lost, or with nothing to learn from.
+
+    Raises:
+        UserError: fewer than the share `min_kept` of the rows that were asked for could be had, no
+            row is left, or no training picture has a caption.
+    """
+    share = kept_share(intake)
+    left_out = reasons(intake).items()
+    if share < min_kept:
+        lost = ", ".join(f"{n} {reason}" for reason, n in left_out if reason not in CHOSEN)
+        raise UserError(
+            f"data.min_kept = {min_kept}: only {share:.1%} of the rows asked for could be had "
+            f"({lost}); data/report.csv has a line for each"
+        )
+    if not intake.pairs:
+        left = ", ".join(f"{n} {reason}" for reason, n in left_out)
+        raise UserError(f"no usable pair: {left or 'the source is empty'}")
+    for split in SPLITS:
+        if not any(pair.caption for pair in intake.pairs if pair.split == split):
+            raise UserError(
+                f"no {split} picture has a caption to paint from: see data.caption, "
+                "data.caption_labels, data.val_share and data.test_share"
+            )

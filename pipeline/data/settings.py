@@ -1,0 +1,87 @@
+"""The `data` section of params.yaml: where pairs come from, what is kept, how it is fetched."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.data.images import MOST_PIXELS
+from pipeline.params import Section
+
+Label = Literal["YES", "NO", ""]
+Share = Annotated[float, Field(ge=0, le=1)]
+Part = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Files(Section):
+    """Annotation files of a source: a path or a URL each, "" for none."""
+
+    train: str
+    test: str
+
+
+class Sample(Section):
+    """How many pictures the sample painter draws, and their side in pixels."""
+
+    train: int = Field(ge=1)
+    test: int = Field(ge=1)
+    size: int = Field(ge=16, le=1024)
+
+
+class Http(Section):
+    """How the network is used; times are in seconds.
+
+    Attributes:
+        connect_timeout: for one connection to be made.
+        read_timeout: for the next bytes to arrive.
+        deadline: for one picture in all: every try, redirect and pause between them.
+        per_host: requests to one host at a time.
+        workers: requests at a time in all.
+        retries: further tries after a failure that may pass (no connection, 429, 5xx, a cut body).
+        max_bytes: of one body, as it comes and unpacked.
+        allow_private: let URLs and redirects lead to loopback, private and link-local addresses.
+        refresh: raise it to ask the servers again, conditionally, for what was fetched before.
+    """
+
+    user_agent: str = Field(min_length=1, pattern=r"^[\x20-\x7e]+$")
+    connect_timeout: float = Field(gt=0, le=600)
+    read_timeout: float = Field(gt=0, le=600)
+    deadline: float = Field(gt=0, le=86_400)
+    per_host: int = Field(ge=1, le=64)
+    workers: int = Field(ge=1, le=256)
+    retries: int = Field(ge=0, le=20)
+    max_bytes: int = Field(ge=1)
+    allow_private: bool
+    refresh: int = Field(ge=0)
+
+
+class Data(Section):
+    """The `data` section; params.yaml explains each key."""
+
+    source: Literal["sample", "musti", "json"]
+    sample: Sample
+    musti: Files
+    json_files: Files = Field(alias="json")
+    languages: tuple[str, ...] = Field(min_length=1)
+    caption: Literal["title", "text", "title_or_text"]
+    caption_labels: tuple[Label, ...] = Field(min_length=1)
+    mismatch_labels: tuple[Label, ...]
+    val_share: Part
+    test_share: Part
+    limit: int = Field(ge=0)
+    min_kept: Share
+    near_duplicate_distance: int = Field(ge=0, le=64)  # of 256 bits
+    placeholder_urls: int = Field(ge=0)
+    max_pixels: int = Field(ge=1, le=MOST_PIXELS)
+    http: Http
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Data:
+        both = set(self.caption_labels) & set(self.mismatch_labels)
+        if both:
+            named = ", ".join(repr(label) for label in sorted(both))
+            raise ValueError(f"caption_labels and mismatch_labels both hold {named}")
+        if self.val_share + self.test_share >= 1:
+            raise ValueError("val_share and test_share leave nothing to train on")
+        return self

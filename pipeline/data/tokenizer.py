@@ -1,0 +1,73 @@
+"""BLIP's word pieces: a BERT tokenizer trained on captions, and how a text becomes token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.trainers import WordPieceTrainer
+from torch import Tensor
+from transformers import BertTokenizer
+
+# BLIP puts these two behind BERT's vocabulary: the first token of a text that the captioner writes,
+# and the first token of a text that the matching head reads beside a picture.
+DECODE, ENCODE = "[DEC]", "[ENC]"
+BERT_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def train_tokenizer(texts: Iterable[str], *, vocab_size: int, max_length: int) -> BertTokenizer:
+    """Learn WordPiece (https://arxiv.org/abs/1609.08144) from texts; accents are kept, case is not.
+
+    Args:
+        vocab_size: at most so many pieces, special tokens and single characters included (these
+            are never left out, so a small number may be passed over).
+        max_length: tokens of a text, `[CLS]` and `[SEP]` included, that the model will take.
+    """
+    texts = list(texts)
+    blank = BertTokenizer(strip_accents=False).backend_tokenizer
+    trained = Tokenizer(WordPiece(unk_token="[UNK]"))
+    trained.normalizer, trained.pre_tokenizer = blank.normalizer, blank.pre_tokenizer
+    normalised = "".join(blank.normalizer.normalize_str(text) for text in texts)
+    letters = sorted(set(normalised) - {c for c in normalised if c.isspace()})
+    # The trainer would number the pieces of single characters in the order of a randomly seeded
+    # hash map, and break ties by these numbers: named beforehand, they and all else stay the same.
+    first = [*BERT_SPECIALS, *letters, *(f"##{letter}" for letter in letters)]
+    trainer = WordPieceTrainer(
+        vocab_size=max(vocab_size - 2, len(first)), special_tokens=first, show_progress=False
+    )
+    trained.train_from_iterator(texts, trainer)
+    vocab = trained.get_vocab()
+    vocab |= {DECODE: len(vocab), ENCODE: len(vocab) + 1}
+    return BertTokenizer(
+        vocab,
+        strip_accents=False,
+        bos_token=DECODE,
+        extra_special_tokens=[ENCODE],
+        model_max_length=max_length,
+    )
+
+
+def token_ids(tokenizer: BertTokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """`[CLS]`, the text's pieces, `[SEP]`; cut to `tokenizer.model_max_length` ids."""
+    if not texts:
+        return []
+    limit = tokenizer.model_max_length
+    # A text in which somebody wrote "[SEP]" is a text with brackets in it.
+    return tokenizer(list(texts), truncation=True, max_length=limit, split_special_tokens=True)[
+        "input_ids"
+    ]
+
+
+def padded(ids: Sequence[Sequence[int]], *, pad: int) -> tuple[Tensor, Tensor]:
+    """Ids of N texts as one table, as wide as the longest has tokens.
+
+    Returns:
+        (N, T) int64 with `pad` behind the shorter, and its mask: bool, True = a token.
+    """
+    lengths = torch.tensor([len(row) for row in ids], dtype=torch.int64)
+    present = torch.arange(int(lengths.max()) if ids else 0) < lengths[:, None]
+    table = torch.full(present.shape, pad)
+    table[present] = torch.tensor([value for row in ids for value in row], dtype=torch.int64)
+    return table, present

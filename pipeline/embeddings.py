@@ -1,0 +1,129 @@
+"""Embeddings in files: of pictures by name, of texts by their words; the same bytes always."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pipeline.errors import UserError
+from pipeline.files import replacing
+from pipeline.models.condition import TextCondition
+
+
+@dataclass(frozen=True)
+class ImageEmbeddings:
+    """What BLIP sees in pictures.
+
+    Attributes:
+        names: file names in the images folder, sorted.
+        vectors: (N, D) float32, L2-normalised, a row for each name.
+    """
+
+    names: tuple[str, ...]
+    vectors: Tensor
+
+    def rows(self, names: Sequence[str]) -> Tensor:
+        """The rows of these pictures, int64 (len(names),).
+
+        Raises:
+            UserError: one is not there.
+        """
+        return _rows(self.names, names, "picture")
+
+    def save(self, path: Path) -> None:
+        """Write them to one file."""
+        _save(path, {"vectors": self.vectors}, names=self.names)
+
+    @classmethod
+    def load(cls, path: Path) -> ImageEmbeddings:
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        tensors, names = _load(path, ("vectors",))
+        return cls(names, tensors["vectors"])
+
+
+@dataclass(frozen=True)
+class TextEmbeddings:
+    """What BLIP's text encoder makes of texts.
+
+    Attributes:
+        texts: distinct and sorted.
+        pooled: (N, D) float32, L2-normalised.
+        tokens: (N, T, C) float16, last hidden states; 0 behind a text's end.
+        mask: (N, T) bool, True = a token.
+    """
+
+    texts: tuple[str, ...]
+    pooled: Tensor
+    tokens: Tensor
+    mask: Tensor
+
+    def rows(self, texts: Sequence[str]) -> Tensor:
+        """The rows of these texts, int64 (len(texts),).
+
+        Raises:
+            UserError: one is not there.
+        """
+        return _rows(self.texts, texts, "text")
+
+    def condition(self) -> TextCondition:
+        """All of them as a condition for the prior, in float32."""
+        return TextCondition(self.pooled, self.tokens.float(), self.mask)
+
+    def save(self, path: Path) -> None:
+        """Write them to one file."""
+        tensors = {"pooled": self.pooled, "tokens": self.tokens, "mask": self.mask}
+        _save(path, tensors, names=self.texts)
+
+    @classmethod
+    def load(cls, path: Path) -> TextEmbeddings:
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        tensors, texts = _load(path, ("pooled", "tokens", "mask"))
+        return cls(texts, **tensors)
+
+
+def _rows(known: Sequence[str], wanted: Sequence[str], what: str) -> Tensor:
+    places = {name: row for row, name in enumerate(known)}
+    try:
+        return torch.tensor([places[name] for name in wanted], dtype=torch.int64)
+    except KeyError as error:
+        raise UserError(
+            f"no embedding of the {what} {error.args[0]!r}; run extract_embeddings"
+        ) from None
+
+
+def _save(path: Path, tensors: dict[str, Tensor], *, names: Sequence[str]) -> None:
+    # The names go in as a tensor of bytes: safetensors' header has room for little.
+    text = json.dumps(list(names), ensure_ascii=False).encode("utf-8")
+    whole = {key: tensor.cpu().contiguous() for key, tensor in tensors.items()}
+    whole["names"] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+    with replacing(path) as aside:
+        save_file(whole, aside)
+
+
+def _load(path: Path, keys: Sequence[str]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    if not path.exists():
+        raise UserError(f"{path}: no such file; extract_embeddings makes it")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in keys}
+            names = tuple(json.loads(file.get_tensor("names").numpy().tobytes()))
+    except (SafetensorError, ValueError) as error:
+        raise UserError(f"{path}: no embeddings: {' '.join(str(error).split())}") from None
+    if {len(names)} != {len(tensor) for tensor in tensors.values()}:
+        raise UserError(f"{path}: damaged, its parts have different lengths")
+    return tensors, names

@@ -1,0 +1,171 @@
+"""Does BLIP know which text belongs to which picture: matching, similarity, retrieval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.evaluation.unmeasurable import Unmeasurable
+
+RANKS = (1, 5, 10)
+
+
+def matching(matched: np.ndarray, mismatched: np.ndarray, *, threshold: float) -> dict[str, float]:
+    """Judge matched and mismatched pairs together: what a model that always says yes cannot pass.
+
+    Args:
+        matched: (N,) probabilities that pairs which belong together match.
+        mismatched: (M,) the same of pairs which do not.
+        threshold: a pair is called matched from this probability on.
+
+    Returns:
+        accuracy and balanced accuracy (the mean of what is right on either kind), and precision,
+        recall and F1 of "matched". Precision is left out where nothing is called matched.
+
+    Raises:
+        Unmeasurable: there are no pairs of one kind.
+    """
+    _some(matched, "matched")
+    _some(mismatched, "mismatched")
+    hits, false_alarms = int((matched >= threshold).sum()), int((mismatched >= threshold).sum())
+    recall, rejected = hits / len(matched), 1 - false_alarms / len(mismatched)
+    right = hits + len(mismatched) - false_alarms
+    measures = {
+        "accuracy": right / (len(matched) + len(mismatched)),
+        "balanced_accuracy": (recall + rejected) / 2,
+        "recall": recall,
+        "f1": 2 * hits / (len(matched) + hits + false_alarms),
+    }
+    if hits + false_alarms:
+        measures["precision"] = hits / (hits + false_alarms)
+    return measures
+
+
+def matched_only(matched: np.ndarray, *, threshold: float) -> dict[str, float]:
+    """Judge matched pairs alone, as the source did: always saying yes scores 1.0 throughout.
+
+    Args:
+        matched: (N,) probabilities that pairs which belong together match.
+        threshold: a pair is called matched from this probability on.
+
+    Returns:
+        accuracy, recall (the same number) and F1; precision, 1 by construction, where any pair is
+        called matched.
+
+    Raises:
+        Unmeasurable: there are no matched pairs.
+    """
+    _some(matched, "matched")
+    hits = int((matched >= threshold).sum())
+    measures = {
+        "accuracy": hits / len(matched),
+        "recall": hits / len(matched),
+        "f1": 2 * hits / (len(matched) + hits),
+    }
+    return {**measures, "precision": 1.0} if hits else measures
+
+
+def similarity(values: np.ndarray) -> dict[str, float]:
+    """Mean, median and (population) standard deviation of the similarities (N,) of pairs.
+
+    Raises:
+        Unmeasurable: there are no pairs.
+    """
+    if not len(values):
+        raise Unmeasurable("there are no pairs")
+    values = values.astype(np.float64)
+    return {
+        "mean": float(values.mean()),
+        "median": float(np.median(values)),
+        "std": float(values.std()),
+    }
+
+
+def relatedness(
+    labels: Sequence[str], probabilities: np.ndarray, *, threshold: float
+) -> dict[str, float]:
+    """MUSTI's subtask 1, as the challenge's table has it: is the text's smell in the picture?
+
+    Args:
+        labels: (N,) "YES" or "NO", as people labelled the pairs.
+        probabilities: (N,) that a pair matches.
+        threshold: a pair is called YES from this probability on.
+
+    Returns:
+        F1-macro (the plain mean of both labels' F1) and accuracy.
+
+    Raises:
+        Unmeasurable: one of the labels does not occur.
+    """
+    truth = np.array([label == "YES" for label in labels], dtype=bool)
+    called = probabilities >= threshold
+    if len(truth) != len(called) or not set(labels) <= {"YES", "NO"}:
+        raise ValueError(f"{len(labels)} labels {sorted(set(labels))}, {len(called)} probabilities")
+    if truth.all() or not truth.any():
+        raise Unmeasurable("subtask 1 takes pairs labelled YES and pairs labelled NO")
+    yes, no = _f1(truth, called), _f1(~truth, ~called)
+    return {"f1_macro": (yes + no) / 2, "accuracy": float((truth == called).mean())}
+
+
+def _f1(truth: np.ndarray, called: np.ndarray) -> float:
+    return float(2 * (truth & called).sum() / (truth.sum() + called.sum()))
+
+
+def _some(values: np.ndarray, kind: str) -> None:
+    if not len(values):
+        raise Unmeasurable(f"there are no {kind} pairs")
+
+
+def retrieval(
+    image_embeds: np.ndarray,
+    text_embeds: np.ndarray,
+    texts: Sequence[str],
+    images_of: Sequence[int],
+) -> dict[str, dict[str, float]]:
+    """Recall@k of images by text and of texts by image: is a right answer among the k nearest?
+
+    Every text of a picture is a right answer for it, and every picture that a text (or another row
+    of the same words) belongs to is one for the text. Equal scores count against the model, so that
+    one which gives the same embedding to everything finds nothing.
+
+    Args:
+        image_embeds: (I, D) L2-normalised, a row for each picture.
+        text_embeds: (T, D) L2-normalised, a row for each text.
+        texts: (T,) the words; rows of the same words are the same answer.
+        images_of: (T,) the row in `image_embeds` of the picture that each text belongs to.
+
+    Returns:
+        "text_to_image" (mean over texts) and "image_to_text" (mean over pictures with a text), each
+        with recall@1, @5, @10; a rank that takes in all candidates is left out.
+
+    Raises:
+        Unmeasurable: there is not more than one picture, or one text, to choose from.
+    """
+    if not len(text_embeds) == len(texts) == len(images_of):
+        raise ValueError(f"{len(text_embeds)} embeddings, {len(texts)} texts, {len(images_of)} ids")
+    words = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    word_of = np.array([words[text] for text in texts], dtype=np.int64)
+    if len(image_embeds) < 2 or len(words) < 2:
+        raise Unmeasurable("retrieval takes at least two pictures and two texts")
+    right = np.zeros((len(words), len(image_embeds)), dtype=bool)
+    right[word_of, np.asarray(images_of)] = True
+    first_row = np.unique(word_of, return_index=True)[1]
+    scores = text_embeds[first_row].astype(np.float64) @ image_embeds.astype(np.float64).T
+    by_text = _ranks(scores, right)[word_of]  # a text counts as often as it occurs
+    shown = right.any(axis=0)  # pictures without any text are candidates, not questions
+    by_image = _ranks(scores.T[shown], right.T[shown])
+    return {
+        "text_to_image": _recalls(by_text, candidates=len(image_embeds)),
+        "image_to_text": _recalls(by_image, candidates=len(words)),
+    }
+
+
+def _ranks(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Wrong answers that score no less than the best right one: scores, right (Q, A) -> (Q,)."""
+    best = np.where(right, scores, -np.inf).max(axis=1, keepdims=True)
+    return (~right & (scores >= best)).sum(axis=1)
+
+
+def _recalls(ranks: np.ndarray, *, candidates: int) -> dict[str, float]:
+    return {f"recall@{k}": float((ranks < k).mean()) for k in RANKS if k < candidates}

@@ -1,0 +1,61 @@
+"""What survives a picture's codes, what the text adds, and whether the codebook is at work."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.data.painted import PaintedTexts
+from pipeline.data.views import to_float
+from pipeline.evaluation.codebook import codebook_use
+from pipeline.evaluation.reconstruction import bits_per_pixel, reconstruction
+from pipeline.evaluation.scores import Scores
+from pipeline.evaluation.shuffling import shuffled_rows
+from pipeline.models.vqvae import VQVAE
+
+BATCH = 128
+
+
+def encoded(vqvae: VQVAE, painted: PaintedTexts, texts: Tensor) -> Tensor:
+    """Codes (N, h, w) of the pictures, each beside its row of `texts` (N, text_dim)."""
+    device = next(vqvae.parameters()).device
+    rows = torch.arange(len(painted)).split(BATCH)
+    parts = [vqvae.encode(to_float(painted.images[r].to(device)), texts[r].to(device)) for r in rows]
+    return torch.cat(parts).cpu()
+
+
+def decoded(vqvae: VQVAE, codes: Tensor, texts: Tensor) -> Tensor:
+    """Pictures (N, 3, H, W) in [-1, 1] of the codes, each beside its row of `texts`."""
+    device = next(vqvae.parameters()).device
+    rows = torch.arange(len(codes)).split(BATCH)
+    return torch.cat([vqvae.decode(codes[r].to(device), texts[r].to(device)).cpu() for r in rows])
+
+
+def vqvae_scores(
+    vqvae: VQVAE, test: PaintedTexts, captions: list[str], *, codes: Tensor, seed: int
+) -> Scores:
+    """Judge reconstructions of the test pictures.
+
+    Args:
+        captions: (N,) the pictures' texts.
+        codes: (N, h, w), of the test pictures beside their texts.
+        seed: of the draw of other pictures' texts.
+    """
+    scores = Scores()
+    c = vqvae.config
+    images = to_float(test.images)
+    texts = test.text_embeds
+
+    def quality(given: Tensor) -> dict[str, float]:
+        painted = decoded(vqvae, encoded(vqvae, test, given), given)
+        return reconstruction(images, painted)
+
+    scores.measure("test", lambda: reconstruction(images, decoded(vqvae, codes, texts)))
+    scores.measure("text_shuffled", lambda: quality(texts[shuffled_rows(captions, seed=seed)]))
+    scores.measure("text_none", lambda: quality(torch.zeros_like(texts)))
+    scores.measure("codebook", lambda: codebook_use(codes.numpy(), c.n_embed))
+    scores.measure(
+        "bits_per_pixel",
+        lambda: bits_per_pixel(vqvae.code_shape, c.n_embed, image_size=c.image_size),
+    )
+    return scores

@@ -1,0 +1,292 @@
+"""PixelSNAIL, a code at a time: each code's work is done once.
+
+When a row of the grid begins, every layer's rows above are final, so what they give to a
+convolution is one matrix product for the whole row; for each code only the taps in its own row
+remain. Keys and values are kept; everything that codes do not change is computed once; buffers, and
+views of them for every column, are made once, and a step writes in place (`out=`). Two rules of the
+layers make it exact: a convolution reads elu'd features of its own position, above and left, and
+attention reads keys of earlier positions.
+
+The specification is `PixelSNAIL.forward`; tests hold the two together.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from pipeline.models.causal import HEAD_DIM, AttentionBlock, CausalConv, GatedResBlock
+from pipeline.models.pixelsnail import Context, PixelSNAIL
+
+
+class CachedPixelSNAIL:
+    """Steps through a grid in raster order: `start_row`, then for each column `logits` and `take`.
+
+    Args:
+        prior: in evaluation mode; its weights must not change meanwhile.
+        context: of `rows` rows.
+        rows: grids sampled side by side.
+    """
+
+    def __init__(self, prior: PixelSNAIL, context: Context, *, rows: int) -> None:
+        weight = prior.out.weight
+        new = _Factory(weight.dtype, weight.device)
+        h, w = prior.shape
+        channel = prior.config.channel
+        self.embedding, self.out = prior.embedding.weight, prior.out
+        self.out_weight = prior.out.weight.t().contiguous()
+        self.width = w
+        self.raw = new(rows, channel)  # the last code's embedding
+        self.x = new(rows, channel)  # features of the present position
+        self.elu = new(rows, channel)
+        self.logits_out = new(rows, prior.n_class)
+        self.enter = _Conv(prior.enter, new, rows=rows, width=w, fixed=prior.enter.bias)
+        self.groups = [
+            [_Block(block, new, context, rows=rows, width=w) for block in group]  # type: ignore[attr-defined]
+            for group in prior.groups
+        ]
+        self.keys = _Keys(prior, new, rows=rows) if prior.config.attention else None
+        self.merges = [
+            _Merge(merge, prior, self.keys, number, new, context, rows=rows)
+            for number, merge in enumerate(prior.merges)
+        ]
+        self.row = -1
+
+    def start_row(self) -> None:
+        """Go to the next row: sum up, in every convolution, what the finished rows give to it."""
+        self.row += 1
+        self.enter.start_row(self.row)
+        for group in self.groups:
+            for block in group:
+                block.start_row(self.row)
+
+    def logits(self, column: int) -> Tensor:
+        """Logits (rows, n_class) of the row's code at `column`; the next call overwrites them."""
+        x, position = self.x, self.row * self.width + column
+        self.enter.step(column, x)
+        for number, group in enumerate(self.groups):
+            for block in group:
+                block.step(column, x)
+            if self.merges:
+                self.merges[number].step(position, x)
+        _elu(x, self.elu)
+        return torch.addmm(self.out.bias, self.elu, self.out_weight, out=self.logits_out)
+
+    def take(self, column: int, codes: Tensor) -> None:
+        """Take in the codes (rows,) that stand at `column`."""
+        torch.index_select(self.embedding, 0, codes, out=self.raw)
+        self.enter.inputs[column].copy_(self.raw)
+        if self.keys is not None:
+            self.keys.append(self.row * self.width + column, self.raw)
+
+
+class _Factory:
+    """Zeros of one type on one device."""
+
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+        self.dtype, self.device = dtype, device
+
+    def __call__(self, *shape: int) -> Tensor:
+        return torch.zeros(*shape, dtype=self.dtype, device=self.device)
+
+
+class _Conv:
+    """A causal convolution over the present row, with what the rows above give to this and later ones.
+
+    Args:
+        fixed: what is added at every position, (O) or (rows, O): the bias, and what a text gives.
+    """
+
+    def __init__(
+        self, conv: CausalConv, new: _Factory, *, rows: int, width: int, fixed: Tensor
+    ) -> None:
+        c, o = conv.beside.shape[0], conv.beside.shape[1]
+        across = conv.left + conv.right + 1
+        channel = conv.above.shape[1] // across
+        beside = c // channel
+        self.weight = conv.beside.detach()
+        # (taps·C, up·O): for a finished row, what it gives to the rows 1, 2, … below it.
+        self.weight_above = rearrange(conv.above.detach(), "u k o -> k (u o)").contiguous()
+
+        # The present row's inputs between the zeros that stand beyond the grid's edges.
+        padded = new(rows, conv.left + width + conv.right, channel)
+        stride = padded.stride()
+        self.inputs = list(padded[:, conv.left : conv.left + width].unbind(1))
+        # The taps that a position reads lie side by side, so a product can read them where they are.
+        self.windows = [
+            padded.as_strided((rows, c), (stride[0], 1), column * channel)
+            for column in range(width)
+        ]
+        assert beside <= across
+        self.across = padded.as_strided((rows, width, across * channel), (stride[0], channel, 1))
+        self.columns = new(rows * width, across * channel)
+
+        # Slot u collects for the row u below the present one; the last never changes: it is where
+        # a row that nothing has been given to yet comes from. Two, as one is made from the other.
+        slots = new(2, rows, width, conv.up + 1, o)
+        slots += fixed.detach().view(-1, 1, 1, o)
+        flat = slots.view(2, rows * width, -1)
+        self.pending = [(flat[i, :, o:], flat[1 - i, :, : conv.up * o]) for i in (0, 1)]
+        self.present = [slots[i, :, :, 0] for i in (0, 1)]  # (rows, width, O)
+        self.given = [list(present.unbind(1)) for present in self.present]
+        self.now = self.given[0]
+
+    def start_row(self, row: int, extra: Tensor | None = None) -> None:
+        """Hand the finished row down; `extra` (rows, width, O) is this row's alone."""
+        side = row % 2
+        if row > 0:
+            later, out = self.pending[1 - side]
+            self.columns.view_as(self.across).copy_(self.across)
+            torch.addmm(later, self.columns, self.weight_above, out=out)
+        if extra is not None:
+            self.present[side] += extra
+        self.now = self.given[side]
+
+    def step(self, column: int, out: Tensor) -> None:
+        torch.addmm(self.now[column], self.windows[column], self.weight, out=out)
+
+
+class _Block:
+    """A `GatedResBlock`."""
+
+    def __init__(
+        self, block: GatedResBlock, new: _Factory, context: Context, *, rows: int, width: int
+    ) -> None:
+        fixed = block.leave.bias
+        if block.text is not None:
+            assert context.text is not None
+            fixed = fixed + block.text(context.text)  # (rows, 2C)
+        self.upper: Tensor | None = None
+        if block.upper is not None:
+            assert context.upper is not None
+            self.upper = rearrange(block.upper(context.upper), "h w b c -> h b w c")
+        self.enter = _Conv(block.enter, new, rows=rows, width=width, fixed=block.enter.bias)
+        self.leave = _Conv(block.leave, new, rows=rows, width=width, fixed=fixed)
+        self.hidden = new(rows, block.enter.bias.shape[0])
+        self.gated = new(rows, block.leave.bias.shape[0])
+        self.branch = new(rows, block.leave.bias.shape[0] // 2)
+
+    def start_row(self, row: int) -> None:
+        self.enter.start_row(row)
+        self.leave.start_row(row, None if self.upper is None else self.upper[row])
+
+    def step(self, column: int, x: Tensor) -> None:
+        _elu(x, self.enter.inputs[column])
+        self.enter.step(column, self.hidden)
+        _elu(self.hidden, self.leave.inputs[column])
+        self.leave.step(column, self.gated)
+        x += torch._C._nn.glu(self.gated, -1, out=self.branch)
+
+
+class _Keys:
+    """The keys and values of every attention block, made together when a code is known.
+
+    Slot 0 is the learned first one; a position's own stand in the slot behind its number.
+    """
+
+    def __init__(self, prior: PixelSNAIL, new: _Factory, *, rows: int) -> None:
+        merges: list[AttentionBlock] = list(prior.merges)  # type: ignore[arg-type]
+        h, w = prior.shape
+        channel, n_head, n = prior.config.channel, merges[0].n_head, len(merges)
+        width = n_head * HEAD_DIM
+        # (block, rows, 2C): the features as they reached the block, then the code's embedding
+        inputs = new(n, rows, 2 * channel)
+        self.features = list(inputs[..., :channel].unbind(0))
+        self.raw, self.inputs = inputs[..., channel:], inputs
+        self.weight = torch.stack([m.key_value.weight.t() for m in merges]).contiguous()
+        background = prior.background().flatten(0, 2)  # (N, C)
+        fixed = torch.stack(
+            [m.key_value_position(background) + m.key_value.bias for m in merges], dim=1
+        )
+        self.fixed = list(fixed.unsqueeze(2).unbind(0))  # N of (block, 1, 2D)
+        # As the products of a single query read them: keys (…, d, slots), values (…, slots, d).
+        self.keys = new(n, rows * n_head, HEAD_DIM, h * w + 1)
+        self.values = new(n, rows * n_head, h * w + 1, HEAD_DIM)
+        self.made = new(n, rows, 2 * width)
+        self.split = rearrange(self.made, "k b (s n d) -> s k b n d", s=2, n=n_head)
+        self.made += torch.stack([m.first_key_value for m in merges]).unsqueeze(1)
+        self._keep(0)
+
+    def append(self, position: int, raw: Tensor) -> None:
+        self.raw.copy_(raw)
+        torch.baddbmm(self.fixed[position], self.inputs, self.weight, out=self.made)
+        self._keep(position + 1)
+
+    def _keep(self, slot: int) -> None:
+        key, value = self.split
+        self.keys[..., slot].view_as(key).copy_(key)
+        self.values[:, :, slot].view_as(value).copy_(value)
+
+
+class _Merge:
+    """An `AttentionBlock`."""
+
+    def __init__(
+        self,
+        merge: AttentionBlock,
+        prior: PixelSNAIL,
+        keys: _Keys | None,
+        number: int,
+        new: _Factory,
+        context: Context,
+        *,
+        rows: int,
+    ) -> None:
+        channel, self.n_head = prior.config.channel, merge.n_head
+        width = self.n_head * HEAD_DIM
+        self.enter, self.leave = merge.enter, merge.leave
+        self.enter_weight = merge.enter.weight.t().contiguous()
+        self.leave_weight = merge.leave.weight.t().contiguous()
+        # The scores' scale goes into the query.
+        self.query = (merge.query.weight / math.sqrt(HEAD_DIM)).t().contiguous()
+        fixed = merge.query_position(prior.background().flatten(0, 2)) + merge.query.bias
+        self.fixed = list((fixed / math.sqrt(HEAD_DIM)).unbind(0))
+        sources = merge.query.weight.shape[0] // width
+        self.asked = new(rows, sources * width)
+        queries = rearrange(self.asked, "b (s n d) -> s b n 1 d", s=sources, n=self.n_head)
+        self.found = new(rows, channel + sources * width)
+        answers = rearrange(
+            self.found[:, channel:], "b (s n d) -> s b n 1 d", s=sources, n=self.n_head
+        )
+        self.elu = self.found[:, :channel]
+        self.hidden = new(rows, channel)
+        self.gated, self.branch = new(rows, 2 * channel), new(rows, channel)
+        self.own = self.text = None
+        if merge.attention:
+            assert keys is not None
+            self.features = keys.features[number]
+            self.own = (queries[0], keys.keys[number], keys.values[number], answers[0])
+        if merge.cross_attention:
+            assert context.tokens is not None and context.mask is not None
+            key, value = merge.token_keys(context.tokens)
+            hidden = torch.where(context.mask, 0, -torch.inf).to(key.dtype)  # (rows, T)
+            self.mask = hidden.repeat_interleave(self.n_head, dim=0).unsqueeze(1)
+            key, value = key.flatten(0, 1).transpose(1, 2).contiguous(), value.flatten(0, 1)
+            self.text = (queries[-1], key, value.contiguous(), answers[-1])
+
+    def step(self, position: int, x: Tensor) -> None:
+        torch.addmm(self.fixed[position], x, self.query, out=self.asked)
+        _elu(x, self.elu)
+        if self.own is not None:
+            self.features.copy_(x)
+            query, key, value, answer = self.own
+            seen = position + 1
+            scores = torch.bmm(query.reshape(-1, 1, HEAD_DIM), key[:, :, :seen])
+            found = torch.bmm(scores.softmax(dim=-1), value[:, :seen])
+            answer.copy_(found.view_as(answer))
+        if self.text is not None:
+            query, key, value, answer = self.text
+            scores = torch.baddbmm(self.mask, query.reshape(-1, 1, HEAD_DIM), key)
+            answer.copy_(torch.bmm(scores.softmax(dim=-1), value).view_as(answer))
+        torch.addmm(self.enter.bias, self.found, self.enter_weight, out=self.hidden)
+        F.elu_(self.hidden)
+        torch.addmm(self.leave.bias, self.hidden, self.leave_weight, out=self.gated)
+        x += torch._C._nn.glu(self.gated, -1, out=self.branch)
+
+
+def _elu(x: Tensor, out: Tensor) -> None:
+    torch._C._nn.elu(x, out=out)

@@ -1,0 +1,250 @@
+"""Resources that others trained or wrote, brought in once: BLIP, LPIPS's backbone, WordNet.
+
+Each is `off`, a local path, or `fetch`. What arrives is a folder that every later stage reads
+offline: `blip/retrieval` and `blip/captioner` (Hugging Face folders, weights as safetensors),
+`lpips` (a `TORCH_HOME`), `wordnet` (an `NLTK_DATA`), and `manifest.json` with each file's hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from pipeline.data.downloads import Downloads
+from pipeline.data.settings import Http
+from pipeline.data.store import DownloadStore
+from pipeline.errors import UserError
+from pipeline.files import write_json
+from pipeline.params import Section
+
+OFF, FETCH = "off", "fetch"
+# YAML 1.1 reads an unquoted off as false; `dvc exp run -S pretrained.blip=off` may write it so.
+Where = Annotated[str, BeforeValidator(lambda v: OFF if v is False else v), Field(min_length=1)]
+
+CHECKPOINTS = {
+    "retrieval": "Salesforce/blip-itm-base-coco",
+    "captioner": "Salesforce/blip-image-captioning-base",
+}
+SAFE_WEIGHTS, PICKLED_WEIGHTS = "model.safetensors", "pytorch_model.bin"
+NEEDED = ("config.json", "vocab.txt")
+
+# torchvision's names; what follows the dash begins the SHA-256 of the file.
+BACKBONES = {
+    "alex": "alexnet-owt-7be5be79.pth",
+    "vgg": "vgg16-397923af.pth",
+    "squeeze": "squeezenet1_1-b8a52dc0.pth",
+}
+BACKBONES_FROM = "https://download.pytorch.org/models"
+WORDNET_FROM = "https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/corpora"
+WORDNET_FILES = tuple(
+    f"{kind}.{part}" for kind in ("data", "index") for part in ("adj", "adv", "noun", "verb")
+)
+LARGEST_FILE = 4 * 1024**3  # bytes
+LONGEST_FETCH = 6 * 3600.0  # seconds
+LARGEST_UNPACKED = 256 * 1024**2
+
+
+class Pretrained(Section):
+    """The `pretrained` section of params.yaml: `off`, `fetch` or a local path each."""
+
+    blip: Where
+    lpips: Where
+    lpips_net: Literal["alex", "vgg", "squeeze"]
+    wordnet: Where
+
+
+def bring_pretrained(
+    settings: Pretrained,
+    folder: Path,
+    *,
+    store: DownloadStore,
+    http: Http,
+    backbones_from: str = BACKBONES_FROM,
+    wordnet_from: str = WORDNET_FROM,
+) -> None:
+    """Make a folder with what is asked for, and `manifest.json` of what it is and where it is from.
+
+    Args:
+        folder: must not exist yet.
+        store, http: what is fetched goes through here (BLIP through `huggingface_hub`, which the
+            environment's `HF_ENDPOINT` sends elsewhere).
+
+    Raises:
+        UserError: something asked for is not there; the line names the key and what is expected.
+    """
+    folder.mkdir(parents=True)
+    patient = http.model_copy(update={"deadline": LONGEST_FETCH, "max_bytes": LARGEST_FILE})
+    manifest: dict[str, Any] = {}
+    if settings.blip != OFF:
+        origins = _bring_blip(settings.blip, folder / "blip", store.folder / "huggingface")
+        manifest["blip"] = {"from": origins, "files": _hashes(folder / "blip")}
+    if settings.lpips != OFF:
+        name = BACKBONES[settings.lpips_net]
+        to = folder / "lpips" / "hub" / "checkpoints" / name
+        origin = _bring_backbone(settings.lpips, to, f"{backbones_from}/{name}", store, patient)
+        manifest["lpips"] = {"from": origin, "files": _hashes(folder / "lpips")}
+    if settings.wordnet != OFF:
+        to = folder / "wordnet" / "corpora" / "wordnet"
+        origin = _bring_wordnet(settings.wordnet, to, f"{wordnet_from}/wordnet.zip", store, patient)
+        manifest["wordnet"] = {"from": origin, "files": _hashes(folder / "wordnet")}
+    write_json(folder / "manifest.json", manifest)
+
+
+def _bring_blip(where: str, to: Path, scratch: Path) -> dict[str, str]:
+    origin = {}
+    for part, repository in CHECKPOINTS.items():
+        key = f"pretrained.blip = {where!r}"
+        if where == FETCH:
+            source, revision = _snapshot(repository, scratch / part)
+            origin[part] = f"{repository}@{revision}"
+        else:
+            source = Path(where) / part
+            origin[part] = str(source)
+            if not source.is_dir():
+                raise UserError(f"{key}: {source} is no folder; expected retrieval/ and captioner/")
+        _copy_checkpoint(source, to / part, key)
+    return origin
+
+
+def _copy_checkpoint(source: Path, to: Path, key: str) -> None:
+    """Copy a Hugging Face folder's configuration, tokenizer and weights, these as safetensors."""
+    for name in NEEDED:
+        if not (source / name).is_file():
+            raise UserError(f"{key}: {source / name} is missing; expected a Hugging Face folder")
+    to.mkdir(parents=True)
+    for file in sorted(source.iterdir()):
+        if file.suffix in (".json", ".txt") and not file.name.endswith(".index.json"):
+            shutil.copyfile(file, to / file.name)
+    if (source / SAFE_WEIGHTS).is_file():
+        shutil.copyfile(source / SAFE_WEIGHTS, to / SAFE_WEIGHTS)
+    elif (source / PICKLED_WEIGHTS).is_file():
+        _to_safetensors(source / PICKLED_WEIGHTS, to / SAFE_WEIGHTS, key)
+    else:
+        raise UserError(f"{key}: {source} has neither {SAFE_WEIGHTS} nor {PICKLED_WEIGHTS}")
+
+
+def _to_safetensors(source: Path, to: Path, key: str) -> None:
+    """Rewrite a PyTorch file of tensors (some checkpoints come as nothing else) as safetensors."""
+    import torch
+    from safetensors.torch import save_file
+
+    try:
+        state = torch.load(source, map_location="cpu", weights_only=True)
+        tensors = {name: tensor.clone().contiguous() for name, tensor in state.items()}
+    except Exception as error:  # the unpickler raises nearly anything on a file that is not its own
+        line = " ".join(str(error).split())[:120]
+        raise UserError(f"{key}: {source} is no file of tensors alone: {line}") from None
+    save_file(tensors, to, metadata={"format": "pt"})
+
+
+def _snapshot(repository: str, to: Path) -> tuple[Path, str]:
+    """Fetch what is needed of a repository's newest revision; returns its folder and revision."""
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        info = huggingface_hub.HfApi().model_info(repository)
+        names = {file.rfilename for file in info.siblings or []}
+        weights = SAFE_WEIGHTS if SAFE_WEIGHTS in names else PICKLED_WEIGHTS
+        wanted = [n for n in names if n.endswith((".json", ".txt")) and "/" not in n]
+        huggingface_hub.snapshot_download(
+            repository, revision=info.sha, local_dir=to, allow_patterns=[*sorted(wanted), weights]
+        )
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
+        line = " ".join(str(error).split())[:160]
+        raise UserError(f"pretrained.blip = 'fetch': {repository}: {line}") from None
+    except Exception as error:  # of the HTTP library that huggingface_hub uses at present
+        raise UserError(
+            f"pretrained.blip = 'fetch': {repository}: {type(error).__name__}: "
+            f"{' '.join(str(error).split())[:160]}"
+        ) from None
+    return to, str(info.sha)
+
+
+def _bring_backbone(where: str, to: Path, url: str, store: DownloadStore, http: Http) -> str:
+    to.parent.mkdir(parents=True)
+    if where != FETCH:
+        source = Path(where) / "hub" / "checkpoints" / to.name
+        if not source.is_file():
+            raise UserError(
+                f"pretrained.lpips = {where!r}: {source} is missing; expected a TORCH_HOME folder "
+                f"with torchvision's weights of pretrained.lpips_net"
+            )
+        shutil.copyfile(source, to)
+        return str(source)
+    body = _fetch(url, "pretrained.lpips", store, http)
+    begins = to.stem.rsplit("-", 1)[1]
+    if not body.name.startswith(begins):
+        store.forget(url)
+        found = body.name[: len(begins)]
+        raise UserError(
+            f"pretrained.lpips = 'fetch': {url}: its SHA-256 begins with {found}, not {begins}"
+        )
+    shutil.copyfile(body, to)
+    return url
+
+
+def _bring_wordnet(where: str, to: Path, url: str, store: DownloadStore, http: Http) -> str:
+    to.mkdir(parents=True)
+    if where == FETCH:
+        _unpack_wordnet(_fetch(url, "pretrained.wordnet", store, http), to, where)
+        origin = url
+    else:
+        corpora = Path(where) / "corpora"
+        packed, unpacked = corpora / "wordnet.zip", corpora / "wordnet"
+        origin = str(unpacked if unpacked.is_dir() else packed)
+        if unpacked.is_dir():
+            for file in sorted(p for p in unpacked.iterdir() if p.is_file()):
+                shutil.copyfile(file, to / file.name)
+        elif packed.is_file():
+            _unpack_wordnet(packed, to, where)
+        else:
+            raise UserError(
+                f"pretrained.wordnet = {where!r}: no {unpacked} and no {packed}; expected an "
+                "NLTK_DATA folder"
+            )
+    for name in WORDNET_FILES:
+        if not (to / name).is_file():
+            raise UserError(f"pretrained.wordnet = {where!r}: {origin} lacks wordnet/{name}")
+    return origin
+
+
+def _unpack_wordnet(archive: Path, to: Path, where: str) -> None:
+    """Unpack `wordnet/NAME` members, nothing else, and no more bytes than WordNet can have."""
+    key = f"pretrained.wordnet = {where!r}: {archive}"
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            if sum(member.file_size for member in packed.infolist()) > LARGEST_UNPACKED:
+                raise UserError(f"{key} unpacks to more than {LARGEST_UNPACKED} bytes")
+            for member in packed.infolist():
+                parts = PurePosixPath(member.filename).parts
+                if member.is_dir() or len(parts) != 2 or parts[0] != "wordnet" or parts[1] == "..":
+                    continue
+                # zipfile gives no more bytes than the member declares, which were summed above.
+                (to / parts[1]).write_bytes(packed.read(member))
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+        raise UserError(f"{key} cannot be unpacked: {' '.join(str(error).split())}") from None
+
+
+def _fetch(url: str, key: str, store: DownloadStore, http: Http) -> Path:
+    (_, fetched), *_ = Downloads(store, http).fetch_all([url])
+    if fetched.entry is None:
+        raise UserError(f"{key} = 'fetch': {url}: {fetched.error}")
+    return store.body(fetched.entry.sha256)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Each file's SHA-256, by its path in the folder."""
+    files: Iterable[Path] = sorted(path for path in folder.rglob("*") if path.is_file())
+    hashes = {}
+    for file in files:
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        hashes[file.relative_to(folder).as_posix()] = digest
+    return hashes

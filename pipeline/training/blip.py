@@ -1,0 +1,269 @@
+"""How BLIP learns: contrast, matching and captioning (https://arxiv.org/abs/2201.12086).
+
+`BlipForImageTextRetrieval` computes no loss, and does not begin the texts that it reads beside a
+picture with `[ENC]`, as BLIP's matching head was trained. Both are here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from transformers import BertTokenizer
+
+from pipeline.data.pairs import Pair
+from pipeline.data.tokenizer import train_tokenizer
+from pipeline.data.views import shifted
+from pipeline.models.blip_checkpoint import BlipCheckpoint, BlipSizes, build_checkpoint
+from pipeline.progress import say
+from pipeline.training.blip_data import Matches, Texts
+from pipeline.training.contrast import contrast, draw_negatives, gather_contrast
+from pipeline.training.loop import TrainingSettings
+
+TEMPERATURE = 0.07  # where BLIP's starts
+COLDEST, WARMEST = 0.001, 0.5
+
+
+class BlipSettings(TrainingSettings):
+    """The section `blip` of params.yaml. A checkpoint (`pretrained.blip`) brings its own sizes."""
+
+    image_size: int = Field(ge=8)
+    patch_size: int = Field(ge=1)
+    hidden_size: int = Field(ge=4)
+    vision_layers: int = Field(ge=1)
+    text_layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    projection_dim: int = Field(ge=1)  # of the embeddings that pictures and texts share
+    vocab_size: int = Field(ge=16)  # most word pieces
+    max_text_length: int = Field(ge=4)  # tokens; longer texts are cut
+    caption_max_length: int = Field(ge=4)  # tokens of a caption that is written
+    num_beams: int = Field(ge=1)
+    itc_weight: float = Field(ge=0)
+    itm_weight: float = Field(ge=0)
+    lm_weight: float = Field(ge=0)
+    match_share: float = Field(ge=0, le=1)  # of a batch's pictures matched with captions
+    passage_share: float = Field(ge=0, le=1)  # of a batch's pictures matched with a passage
+    max_shift: int = Field(ge=0)  # augmentation, in pixels
+
+    @model_validator(mode="after")
+    def _fits(self) -> BlipSettings:
+        if self.image_size % self.patch_size:
+            raise ValueError(
+                f"image_size = {self.image_size}: expected a multiple of patch_size"
+                f" = {self.patch_size}"
+            )
+        if self.hidden_size % self.heads:
+            raise ValueError(
+                f"hidden_size = {self.hidden_size}: expected a multiple of heads = {self.heads}"
+            )
+        if self.caption_max_length > self.max_text_length:
+            raise ValueError(
+                f"caption_max_length = {self.caption_max_length}: expected at most max_text_length"
+                f" = {self.max_text_length}"
+            )
+        if self.max_shift >= self.image_size:
+            raise ValueError(f"max_shift = {self.max_shift}: expected less than image_size")
+        return self
+
+    def start(self, pairs: Sequence[Pair], *, pretrained: Path) -> BlipCheckpoint:
+        """What training starts from: the checkpoint in `pretrained` if there is one, else a new
+        model whose words come from the texts of `pairs`, its weights from torch's global generator.
+        """
+        if pretrained.exists():
+            blip = BlipCheckpoint.load(pretrained)
+            blip.tokenizer.model_max_length = min(self.max_text_length, blip.text_limit)
+            blip.set_search(max_length=self.caption_max_length, num_beams=self.num_beams)
+            say(f"BLIP goes on from {pretrained}, whose own sizes count, not those of params.yaml")
+            return blip
+        texts = [text for pair in pairs for text in (pair.caption, pair.text) if text]
+        return self.build(
+            train_tokenizer(texts, vocab_size=self.vocab_size, max_length=self.max_text_length)
+        )
+
+    def build(self, tokenizer: BertTokenizer) -> BlipCheckpoint:
+        """A new model of these sizes."""
+        names = BlipSizes.__dataclass_fields__
+        blip = build_checkpoint(BlipSizes(**{n: getattr(self, n) for n in names}), tokenizer)
+        blip.set_search(max_length=self.caption_max_length, num_beams=self.num_beams)
+        return blip
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B pictures, n of them with a caption, m of them with a labelled passage.
+
+    Attributes:
+        pixels: (B, 3, S, S) float, normalised.
+        captioned: (n,) int64, which of the B.
+        captions: their texts.
+        pictures, caption_rows: (n,) int64, what they are in `matches`.
+        told: (m,) int64, which of the B.
+        passages: their texts.
+        belongs: (m,) bool, whether text and picture go together.
+        matches: the split that the batch is of.
+    """
+
+    pixels: Tensor
+    captioned: Tensor
+    captions: Texts
+    pictures: Tensor
+    caption_rows: Tensor
+    told: Tensor
+    passages: Texts
+    belongs: Tensor
+    matches: Matches
+
+
+class BlipObjectives(nn.Module):
+    """Both models of a checkpoint, with the losses that train them; a shared part counts once."""
+
+    def __init__(self, checkpoint: BlipCheckpoint, *, match_share: float = 1.0) -> None:
+        super().__init__()
+        self.match_share = match_share
+        self.retrieval = checkpoint.retrieval
+        self.captioner = checkpoint.captioner
+        self.temperature = nn.Parameter(torch.tensor(TEMPERATURE))
+        self.encode_id, self.decode_id = checkpoint.encode_id, checkpoint.decode_id
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The losses `itc`, `itm` and `lm`, and shares of what was right; all scalars."""
+        seen = self.retrieval.vision_model(batch.pixels).last_hidden_state  # (B, P, C)
+        itc, similarity, belong = self._contrast(seen, batch)
+        figures = {"itc": itc}
+        figures |= self._matching(seen, batch, similarity, belong)
+        if self.captioner.vision_model is not self.retrieval.vision_model:
+            seen = self.captioner.vision_model(batch.pixels).last_hidden_state
+        return figures | self._captioning(seen[batch.captioned], batch.captions)
+
+    def _contrast(self, seen: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss; similarities and belonging (n, n) of the process's own pictures and texts."""
+        texts = self.retrieval.text_encoder(
+            input_ids=batch.captions.ids, attention_mask=batch.captions.present.long()
+        ).last_hidden_state
+        image_features = F.normalize(
+            self.retrieval.vision_proj(seen[batch.captioned, 0]).float(), dim=1
+        )
+        text_features = F.normalize(self.retrieval.text_proj(texts[:, 0]).float(), dim=1)
+        with torch.no_grad():
+            self.temperature.clamp_(COLDEST, WARMEST)
+        belong = batch.matches.belong(batch.pictures, batch.caption_rows)
+        similarity = (image_features @ text_features.T / self.temperature).detach()
+        if self.training:
+            image_features, text_features, pictures, rows = gather_contrast(
+                image_features, text_features, batch.pictures, batch.caption_rows
+            )
+            everywhere = batch.matches.belong(pictures, rows)
+        else:
+            everywhere = belong
+        loss = contrast(image_features @ text_features.T / self.temperature, everywhere)
+        return loss, similarity, belong
+
+    def _matching(
+        self, seen: Tensor, batch: Batch, similarity: Tensor, belong: Tensor
+    ) -> dict[str, Tensor]:
+        """True pairs against hard negatives of the batch, and the passages that bear a label."""
+        own = torch.arange(math.ceil(self.match_share * len(belong)), device=seen.device)
+        of_picture, other_texts = draw_negatives(similarity[own], belong[own])
+        of_text, other_pictures = draw_negatives(similarity.T[own], belong.T[own])
+        logits, targets = [], []
+        if len(of_picture) or len(of_text):
+            pictures = torch.cat([own, of_picture, other_pictures])
+            texts = torch.cat([own, other_texts, of_text])
+            logits.append(self._match(seen[batch.captioned[pictures]], batch.captions[texts]))
+            targets.append(torch.arange(len(pictures), device=seen.device) < len(own))
+        if len(batch.told):
+            logits.append(self._match(seen[batch.told], batch.passages))
+            targets.append(batch.belongs)
+        if not logits:  # one picture, or one caption for all: nothing to tell apart
+            zero = seen.new_zeros((), dtype=torch.float32)
+            return {"itm": zero, "itm_accuracy": zero, "itm_skipped": zero + 1}
+        scores, wanted = torch.cat(logits).float(), torch.cat(targets).long()
+        right = (scores.argmax(1) == wanted).float().mean()
+        skipped = scores.new_zeros(())
+        itm = F.cross_entropy(scores, wanted)
+        return {"itm": itm, "itm_accuracy": right, "itm_skipped": skipped}
+
+    def _match(self, seen: Tensor, texts: Texts) -> Tensor:
+        """Logits (N, 2) of "no match" and "match"."""
+        ids = texts.ids.clone()
+        ids[:, 0] = self.encode_id
+        states = self.retrieval.text_encoder(
+            input_ids=ids, attention_mask=texts.present.long(), encoder_hidden_states=seen
+        ).last_hidden_state
+        return self.retrieval.itm_head(states[:, 0])
+
+    def _captioning(self, seen: Tensor, texts: Texts) -> dict[str, Tensor]:
+        ids = texts.ids.clone()
+        ids[:, 0] = self.decode_id
+        logits = self.captioner.text_decoder(
+            input_ids=ids, attention_mask=texts.present.long(), encoder_hidden_states=seen
+        ).logits[:, :-1]
+        wanted = ids[:, 1:].masked_fill(~texts.present[:, 1:], -100)
+        smoothing = self.captioner.text_decoder.label_smoothing
+        lm = F.cross_entropy(
+            logits.flatten(0, 1).float(), wanted.flatten(), label_smoothing=smoothing
+        )
+        # Where every next token is right after the true ones, a greedy search finds them all.
+        whole = ((logits.argmax(2) == wanted) | (wanted == -100)).all(1).float().mean()
+        return {"lm": lm, "lm_exact": whole}
+
+
+class BlipTask:
+    """What `fit` trains: a row is a picture, with one of its captions and one of its passages."""
+
+    def __init__(
+        self, checkpoint: BlipCheckpoint, train: Matches, val: Matches, settings: BlipSettings
+    ) -> None:
+        self.objectives = BlipObjectives(checkpoint, match_share=settings.match_share)
+        self.model: nn.Module = self.objectives
+        self.checkpoint, self.settings = checkpoint, settings
+        self.train, self.val = train, val
+        self.rows = len(train)
+
+    def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of the three losses, on shifted pictures."""
+        figures = model(self._batch(self.train, rows, max_shift=self.settings.max_shift))
+        figures["temperature"] = self.objectives.temperature.detach()
+        return self._sum(figures), figures
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """The same sum and shares on the validation pictures."""
+        totals: dict[str, float] = {}
+        for rows in torch.arange(len(self.val)).split(self.settings.batch_size):
+            figures = model(self._batch(self.val, rows, max_shift=0))
+            figures["loss"] = self._sum(figures)
+            for name, value in figures.items():
+                totals[name] = totals.get(name, 0.0) + float(value) * len(rows)
+        return {name: total / len(self.val) for name, total in totals.items()}
+
+    def _sum(self, figures: dict[str, Tensor]) -> Tensor:
+        s = self.settings
+        return (
+            s.itc_weight * figures["itc"]
+            + s.itm_weight * figures["itm"]
+            + s.lm_weight * figures["lm"]
+        )
+
+    def _batch(self, matches: Matches, pictures: Tensor, *, max_shift: int) -> Batch:
+        device = self.objectives.temperature.device
+        captioned, captions = matches.captions_of.draw(pictures)
+        read = torch.rand(len(pictures)) < self.settings.passage_share
+        told, passages = matches.passages_of.draw(pictures, among=read)
+        pixels = self.checkpoint.pixels(matches.images[pictures].to(device))
+        return Batch(
+            pixels=shifted(pixels, max_shift=max_shift),
+            captioned=captioned.to(device),
+            captions=matches.captions[captions].to(device),
+            pictures=pictures[captioned].to(device),
+            caption_rows=captions.to(device),
+            told=told.to(device),
+            passages=matches.passages[passages].to(device),
+            belongs=matches.belongs[passages].to(device),
+            matches=matches,
+        )

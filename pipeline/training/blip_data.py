@@ -1,0 +1,140 @@
+"""Pictures with their captions and labelled passages, ready for BLIP's losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import BertTokenizer
+
+from pipeline.data.images import load_images
+from pipeline.data.pairs import Pair
+from pipeline.data.tokenizer import padded, token_ids
+from pipeline.errors import UserError
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Token ids (N, T) int64 of N texts and their mask (N, T) bool, True = a token."""
+
+    ids: Tensor
+    present: Tensor
+
+    @classmethod
+    def of(cls, texts: Sequence[str], tokenizer: BertTokenizer) -> Texts:
+        """Tokenise texts once and for all."""
+        return cls(*padded(token_ids(tokenizer, texts), pad=tokenizer.pad_token_id))
+
+    def __getitem__(self, rows: Tensor) -> Texts:
+        present = self.present[rows]
+        longest = int(present.sum(1).max()) if len(rows) else 1
+        return Texts(self.ids[rows, :longest], present[:, :longest])
+
+    def to(self, device: torch.device) -> Texts:
+        """The same on another device."""
+        return Texts(self.ids.to(device), self.present.to(device))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """For each picture, the texts of one sort that go with it; one of them is drawn at a time.
+
+    Attributes:
+        table: (pictures, most texts of one) int64, rows of the texts, filled from the left.
+        counts: (pictures,) int64, how many of them count.
+    """
+
+    table: Tensor
+    counts: Tensor
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]]) -> Choice:
+        """From the text rows of each picture."""
+        table, present = padded(rows, pad=0)
+        return cls(table, present.sum(1))
+
+    def draw(self, pictures: Tensor, *, among: Tensor | bool = True) -> tuple[Tensor, Tensor]:
+        """One text of each of these pictures that has any, by torch's global generator.
+
+        Args:
+            pictures: (B,) int64.
+            among: (B,) bool, which of them are asked at all.
+
+        Returns:
+            The places in `pictures` that have one, and its row; both int64 (n,).
+        """
+        counts = self.counts[pictures]
+        chosen = (torch.rand(len(pictures)) * counts).long()
+        having = ((counts > 0) & among).nonzero()[:, 0]
+        return having, self.table[pictures[having], chosen[having]]
+
+
+@dataclass(frozen=True)
+class Matches:
+    """A split's pictures, what they may be called, and which passages do and don't go with them.
+
+    Attributes:
+        images: (N, S, S, 3) uint8.
+        captions: all distinct captions; `captions_of` says whose.
+        passages: texts with a label, a row for each (picture, text) of the source.
+        belongs: (passages,) bool, what the label says.
+        known: sorted int64 keys `picture * len(captions) + caption` of all pairs that belong.
+    """
+
+    images: Tensor
+    captions: Texts
+    captions_of: Choice
+    passages: Texts
+    passages_of: Choice
+    belongs: Tensor
+    known: Tensor
+
+    @classmethod
+    def load(
+        cls, pairs: Sequence[Pair], *, images: Path, image_size: int, tokenizer: BertTokenizer
+    ) -> Matches:
+        """Read the pictures of `pairs` from the folder `images` and tokenise their texts.
+
+        Passages count only where some are labelled NO: if all of them belong to their pictures,
+        there is nothing to tell apart, but that a long text always matches.
+
+        Raises:
+            UserError: no pair has a caption.
+        """
+        if not any(pair.caption for pair in pairs):
+            split = f"{pairs[0].split} split" if pairs else "training or the validation split"
+            raise UserError(f"no picture of the {split} has a caption to learn from")
+        telling = any(pair.label == "NO" for pair in pairs)
+        labelled = [p for p in pairs if p.label and p.text] if telling else []
+        names = sorted({p.image for p in [*labelled, *(p for p in pairs if p.caption)]})
+        captions = sorted({p.caption for p in pairs if p.caption})
+        picture = {name: row for row, name in enumerate(names)}
+        caption = {text: row for row, text in enumerate(captions)}
+        called: list[set[int]] = [set() for _ in names]
+        spoken: list[list[int]] = [[] for _ in names]
+        for pair in pairs:
+            if pair.caption:
+                called[picture[pair.image]].add(caption[pair.caption])
+        for row, pair in enumerate(labelled):
+            spoken[picture[pair.image]].append(row)
+        known = [p * len(captions) + row for p, rows in enumerate(called) for row in sorted(rows)]
+        return cls(
+            images=torch.from_numpy(load_images(images, names, image_size)),
+            captions=Texts.of(captions, tokenizer),
+            captions_of=Choice.of([sorted(rows) for rows in called]),
+            passages=Texts.of([p.text for p in labelled], tokenizer),
+            passages_of=Choice.of(spoken),
+            belongs=torch.tensor([p.label == "YES" for p in labelled], dtype=torch.bool),
+            known=torch.tensor(known),
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def belong(self, pictures: Tensor, captions: Tensor) -> Tensor:
+        """Which of these captions describe which of these pictures: bool (pictures, captions)."""
+        keys = pictures[:, None] * len(self.captions.ids) + captions
+        return torch.isin(keys, self.known.to(keys.device))

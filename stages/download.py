@@ -1,0 +1,40 @@
+"""download: annotation files and their pictures → images, a table of pairs, a report, resources."""
+
+from __future__ import annotations
+
+from pipeline.data.intake import take_in
+from pipeline.data.pairs import write_pairs
+from pipeline.data.pictures import copy_pictures
+from pipeline.data.report import check_enough, data_metrics, report_table, summary
+from pipeline.data.settings import Data
+from pipeline.data.sources import open_source
+from pipeline.data.store import DownloadStore
+from pipeline.files import replacing, write_json
+from pipeline.params import load_section
+from pipeline.pretrained import Pretrained, bring_pretrained
+from pipeline.progress import say
+from stages import layout
+from stages.scratch import scratch_root
+
+
+def main() -> None:
+    """Run the stage."""
+    seed = load_section(layout.PARAMS, "seed", int)
+    settings = load_section(layout.PARAMS, "data", Data)
+    pretrained = load_section(layout.PARAMS, "pretrained", Pretrained)
+
+    # DVC deletes a stage's outs before it runs: what was fetched survives in the scratch folder.
+    with DownloadStore.open(scratch_root() / "downloads") as store:
+        files = open_source(settings, seed=seed, store=store)
+        intake = take_in(files, settings, seed=seed, store=store)
+        for line in summary(intake):
+            say(line)
+        with replacing(layout.REPORT) as aside:
+            report_table(intake).to_csv(aside, index=False, lineterminator="\n")
+        write_json(layout.METRICS / "data.json", data_metrics(intake))
+        check_enough(intake, min_kept=settings.min_kept)
+        with replacing(layout.IMAGES) as aside:
+            copy_pictures(intake.pictures, aside)
+        write_pairs(layout.PAIRS, intake.pairs)
+        with replacing(layout.PRETRAINED) as aside:
+            bring_pretrained(pretrained, aside, store=store, http=settings.http)

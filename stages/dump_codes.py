@@ -1,0 +1,40 @@
+"""dump_codes: every captioned picture, and shifted views of the training ones → codes in LMDB."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pipeline.codes import CodeStore
+from pipeline.coding import coded_views
+from pipeline.data.painted import PaintedTexts
+from pipeline.data.pairs import captioned, read_pairs
+from pipeline.devices import best_device
+from pipeline.embeddings import TextEmbeddings
+from pipeline.models.vqvae import VQVAE
+from pipeline.params import Section, load_section
+from stages import layout
+
+
+class DumpSettings(Section):
+    """The section `dump_codes` of params.yaml."""
+
+    views: int = Field(ge=1)  # of each training picture; the first is the picture as it is
+    max_shift: int = Field(ge=0)  # of the further views, in pixels
+
+
+def main() -> None:
+    """Run the stage."""
+    settings = load_section(layout.PARAMS, "dump_codes", DumpSettings)
+    seed = load_section(layout.PARAMS, "seed", int)
+    vqvae = VQVAE.from_pretrained(layout.VQVAE).to(best_device())
+    texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
+    pairs = captioned(read_pairs(layout.PAIRS))
+    painted = PaintedTexts.load(
+        pairs, texts, images=layout.IMAGES, image_size=vqvae.config.image_size
+    )
+    records = coded_views(
+        vqvae, painted, pairs, views=settings.views, max_shift=settings.max_shift, seed=seed
+    )
+    CodeStore.write(
+        layout.CODES, records, shape=vqvae.code_shape, n_embed=vqvae.config.n_embed
+    )

@@ -1,0 +1,27 @@
+"""extract_embeddings: BLIP, pictures, captions → what the later models read instead of them."""
+
+from __future__ import annotations
+
+from accelerate import Accelerator
+
+from pipeline.data.pairs import captioned, read_pairs
+from pipeline.extraction import extract_images, extract_texts
+from pipeline.models.blip import Blip
+from stages import layout
+
+
+def main() -> None:
+    """Run the stage."""
+    pairs = read_pairs(layout.PAIRS)
+    accelerator = Accelerator()
+    blip = Blip.from_pretrained(layout.BLIP).to(accelerator.device)
+
+    images = extract_images(
+        blip, [pair.image for pair in pairs], images=layout.IMAGES, accelerator=accelerator
+    )
+    texts = extract_texts(
+        blip, [pair.caption for pair in captioned(pairs)], accelerator=accelerator
+    )
+    if accelerator.is_main_process:
+        images.save(layout.IMAGE_EMBEDDINGS)
+        texts.save(layout.TEXT_EMBEDDINGS)

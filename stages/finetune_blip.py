@@ -1,0 +1,43 @@
+"""finetune_blip: pictures and texts → a BLIP that matches them and a BLIP that captions."""
+
+from __future__ import annotations
+
+import torch
+
+from pipeline.data.pairs import read_pairs
+from pipeline.files import write_tsv
+from pipeline.params import load_section
+from pipeline.training.blip import BlipSettings, BlipTask
+from pipeline.training.blip_data import Matches
+from pipeline.training.loop import build_accelerator, fit
+from stages import layout
+from stages.scratch import checkpoints
+
+
+def main() -> None:
+    """Run the stage."""
+    settings = load_section(layout.PARAMS, "blip", BlipSettings)
+    seed = load_section(layout.PARAMS, "seed", int)
+    pairs = read_pairs(layout.PAIRS)
+    train_pairs = [pair for pair in pairs if pair.split == "train"]
+
+    accelerator = build_accelerator(settings.precision)
+    with checkpoints("finetune_blip") as saved:
+        torch.manual_seed(seed)
+        blip = settings.start(train_pairs, pretrained=layout.PRETRAINED / "blip")
+        train, val = (
+            Matches.load(
+                [pair for pair in pairs if pair.split == split],
+                images=layout.IMAGES,
+                image_size=blip.image_size,
+                tokenizer=blip.tokenizer,
+            )
+            for split in ("train", "val")
+        )
+        task = BlipTask(blip, train, val, settings)
+        curve = fit(
+            task, settings, accelerator=accelerator, checkpoints=saved, seed=seed, label="BLIP"
+        )
+        if accelerator.is_main_process:
+            blip.save(layout.BLIP)
+            write_tsv(layout.CURVES / "blip.tsv", curve)

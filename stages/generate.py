@@ -1,0 +1,56 @@
+"""generate: prompts → pictures, each with its prompt and seed inside, and an index of them."""
+
+from __future__ import annotations
+
+import pandas as pd
+from pydantic import Field
+
+from pipeline.data.pairs import captioned, read_pairs
+from pipeline.devices import best_device
+from pipeline.files import replacing
+from pipeline.painter import Painter, SamplingSettings
+from pipeline.params import load_section
+from pipeline.pictures import file_name, params_digest, save_png
+from stages import layout
+
+
+class GenerateSettings(SamplingSettings):
+    """The section `generate` of params.yaml."""
+
+    prompts: tuple[str, ...]
+    test_prompts: int = Field(ge=0)  # captions of test pictures, which evaluate judges
+    samples_per_prompt: int = Field(ge=1)
+
+
+def main() -> None:
+    """Run the stage."""
+    settings = load_section(layout.PARAMS, "generate", GenerateSettings)
+    seed = load_section(layout.PARAMS, "seed", int)
+    captions = [pair.caption for pair in captioned(read_pairs(layout.PAIRS), "test")]
+    tested = list(dict.fromkeys(captions))[: settings.test_prompts]
+    prompts = list(dict.fromkeys([*settings.prompts, *tested]))
+
+    painter = Painter.from_pretrained(
+        blip=layout.BLIP, prior=layout.PIXELSNAIL, vqvae=layout.VQVAE, device=best_device()
+    )
+    paintings = painter.paint(prompts, settings, samples=settings.samples_per_prompt, seed=seed)
+    digest = params_digest(settings, seed)
+    rows = []
+    with replacing(layout.GENERATED) as folder:
+        (folder / "first").mkdir(parents=True)
+        for painting in paintings:
+            name = file_name(painting.prompt, painting.sample)
+            facts = {"prompt": painting.prompt, "seed": str(seed), "sample": str(painting.sample)}
+            for file, image in ((name, painting.image), (f"first/{name}", painting.first)):
+                save_png(folder / file, image, {**facts, "params": digest})
+            rows.append(
+                {
+                    "prompt": painting.prompt,
+                    "sample": painting.sample,
+                    "file": name,
+                    "first": f"first/{name}",
+                    "match": round(painting.match, 6),
+                    "test": painting.prompt in set(tested),
+                }
+            )
+        pd.DataFrame(rows).to_csv(folder / "index.csv", index=False, lineterminator="\n")

@@ -1,0 +1,41 @@
+"""train_vqvae: pictures and text embeddings → a VQ-VAE that turns both into one grid of codes."""
+
+from __future__ import annotations
+
+import torch
+
+from pipeline.data.painted import PaintedTexts
+from pipeline.data.pairs import captioned, read_pairs
+from pipeline.embeddings import TextEmbeddings
+from pipeline.files import write_tsv
+from pipeline.params import load_section
+from pipeline.training.loop import build_accelerator, fit
+from pipeline.training.vqvae import VQVAESettings, VQVAETask
+from stages import layout
+from stages.scratch import checkpoints
+
+
+def main() -> None:
+    """Run the stage."""
+    settings = load_section(layout.PARAMS, "vqvae", VQVAESettings)
+    seed = load_section(layout.PARAMS, "seed", int)
+    pairs = read_pairs(layout.PAIRS)
+    texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
+    train, val = (
+        PaintedTexts.load(
+            captioned(pairs, split), texts, images=layout.IMAGES, image_size=settings.image_size
+        )
+        for split in ("train", "val")
+    )
+
+    accelerator = build_accelerator(settings.precision)
+    with checkpoints("train_vqvae") as saved:
+        torch.manual_seed(seed)
+        model = settings.build(texts.pooled.shape[1]).to(memory_format=torch.channels_last)
+        task = VQVAETask(model, train, val, settings)
+        curve = fit(
+            task, settings, accelerator=accelerator, checkpoints=saved, seed=seed, label="VQ-VAE"
+        )
+        if accelerator.is_main_process:
+            model.save_pretrained(layout.VQVAE)
+            write_tsv(layout.CURVES / "vqvae.tsv", curve)

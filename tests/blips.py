@@ -1,0 +1,63 @@
+"""A very small BLIP and the pictures that the tests show it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pipeline.data.pairs import Pair
+from pipeline.models.blip_checkpoint import BlipCheckpoint
+from pipeline.training.blip import BlipSettings
+
+SETTINGS = {
+    "steps": 4, "batch_size": 8, "lr": 3e-3, "warmup_steps": 2, "weight_decay": 0.01,
+    "grad_clip": 1.0, "ema_decay": 0.9, "validate_every": 2, "patience": 0, "checkpoint_every": 2,
+    "precision": "fp32", "image_size": 16, "patch_size": 8, "hidden_size": 32, "vision_layers": 1,
+    "text_layers": 1, "heads": 2, "projection_dim": 12, "vocab_size": 120, "max_text_length": 16,
+    "caption_max_length": 10, "num_beams": 1, "itc_weight": 1.0, "itm_weight": 1.0,
+    "lm_weight": 1.0, "match_share": 1.0, "passage_share": 1.0, "max_shift": 1,
+}  # fmt: skip
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 60, 220)}
+PLACES = ("left", "right")
+
+
+def settings(**changes) -> BlipSettings:
+    return BlipSettings(**{**SETTINGS, **changes})
+
+
+def picture(colour: str, place: str, seed: int) -> np.ndarray:
+    """A square on grey, uint8 (16, 16, 3)."""
+    image = np.random.default_rng(seed).integers(100, 140, (16, 16, 3))
+    columns = slice(0, 8) if place == "left" else slice(8, 16)
+    image[4:12, columns] = COLOURS[colour]
+    return image.astype(np.uint8)
+
+
+def write_pairs_and_pictures(folder: Path, *, of_each: int = 2, split: str = "train") -> list[Pair]:
+    """Pictures of all colours at both places with their captions; each also has a passage."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = []
+    for number in range(6 * of_each):
+        colour, place = list(COLOURS)[number % 3], PLACES[number // 3 % 2]
+        name = f"{split}-{number:03d}.png"
+        Image.fromarray(picture(colour, place, number)).save(folder / name)
+        label = "NO" if number % 2 else "YES"
+        told = colour if label == "YES" else list(COLOURS)[(number + 1) % 3]
+        pairs.append(
+            Pair(
+                id=number, image=name, split=split, caption=f"A {colour} square on the {place}",
+                text=f"They say that {told} was seen", title="", label=label, labels=(colour,),
+            )
+        )  # fmt: skip
+    return pairs
+
+
+def build(pairs: list[Pair] | None = None, **changes) -> BlipCheckpoint:
+    """A BLIP with random weights."""
+    torch.manual_seed(0)
+    texts = [f"A {colour} square on the {place}" for colour in COLOURS for place in PLACES]
+    told = [Pair(0, "", "train", text, "", "", "", ()) for text in texts]
+    return settings(**changes).start(pairs or told, pretrained=Path("nothing/here"))
