@@ -1,9 +1,10 @@
 """The code store: an LMDB file of code grids with their pictures' names, read in place.
 
 One file, no lock file. Keys are row numbers, four bytes big-endian, so that LMDB's order is the
-rows' order; the key `meta` holds the header, as JSON. A record is the codes as little-endian unsigned
-integers of the smallest type that holds `n_embed` of them, then the file name in UTF-8. Each begins
-with a CRC-32 of its key and content: a flipped bit is named, and never becomes a picture.
+rows' order; the key `meta` holds the header, as JSON. A record is the codes as little-endian
+unsigned integers of the smallest type that holds `n_embed` of them, then the file name in UTF-8.
+Each begins with a CRC-32 of its key and content: a flipped bit is named, and never becomes a
+picture.
 """
 
 from __future__ import annotations
@@ -229,7 +230,7 @@ def _put(env: lmdb.Environment, items: Sequence[tuple[bytes, bytes]]) -> None:
 
 
 def _compact(draft: Path, path: Path) -> None:
-    """Copy without free pages and without traces of the draft's map: the bytes depend on the rows."""
+    """Copy without free pages or traces of the draft's map: the bytes depend on the rows alone."""
     # LMDB writes the map's size into the first pages, and that grew as the records came.
     size = max(FIRST_MAP, 1 << (draft.stat().st_size - 1).bit_length())
     with lmdb.open(str(draft), subdir=False, lock=False, map_size=size) as env:
@@ -245,7 +246,7 @@ def _open(path: Path) -> lmdb.Environment:
             str(path), subdir=False, lock=False, readonly=True, readahead=False, map_size=0
         )
     except lmdb.Error as error:
-        raise UserError(f"{path}: not a code store, or damaged: {error}") from None
+        raise UserError(f"{path}: cannot be read as a code store: {error}") from None
     # LMDB trusts its first pages; what they promise and the file lacks would be a bus error.
     expected = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
     if path.stat().st_size < expected:

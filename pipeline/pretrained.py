@@ -146,24 +146,19 @@ def _to_safetensors(source: Path, to: Path, key: str) -> None:
 def _snapshot(repository: str, to: Path) -> tuple[Path, str]:
     """Fetch what is needed of a repository's newest revision; returns its folder and revision."""
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HTTPError  # of the HTTP library that this release uses
 
     try:
         info = huggingface_hub.HfApi().model_info(repository)
         names = {file.rfilename for file in info.siblings or []}
         weights = SAFE_WEIGHTS if SAFE_WEIGHTS in names else PICKLED_WEIGHTS
-        wanted = [n for n in names if n.endswith((".json", ".txt")) and "/" not in n]
+        texts = sorted(n for n in names if n.endswith((".json", ".txt")) and "/" not in n)
         huggingface_hub.snapshot_download(
-            repository, revision=info.sha, local_dir=to, allow_patterns=[*sorted(wanted), weights]
+            repository, revision=info.sha, local_dir=to, allow_patterns=[*texts, weights]
         )
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
+    except (HTTPError, OSError, ValueError) as error:
         line = " ".join(str(error).split())[:160]
         raise UserError(f"pretrained.blip = 'fetch': {repository}: {line}") from None
-    except Exception as error:  # of the HTTP library that huggingface_hub uses at present
-        raise UserError(
-            f"pretrained.blip = 'fetch': {repository}: {type(error).__name__}: "
-            f"{' '.join(str(error).split())[:160]}"
-        ) from None
     return to, str(info.sha)
 
 

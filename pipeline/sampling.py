@@ -57,11 +57,11 @@ def sample_codes(
     pick = picker(prior.n_class, temperature=temperature, top_k=top_k, top_p=top_p)
     if guidance_scale < 0:
         raise ValueError(f"guidance_scale is {guidance_scale}, must not be negative")
-    guided = guidance_scale != 1 and cond is not None
+    guidance = guidance_scale if guidance_scale != 1 and cond is not None else None
     was_training = prior.training
     prior.eval()
     try:
-        return _sample(prior, cond, upper, rows, guidance_scale if guided else None, pick, generator)
+        return _sample(prior, cond, upper, rows, guidance, pick, generator)
     finally:
         prior.train(was_training)
 
@@ -71,32 +71,30 @@ def _sample(
     cond: TextCondition | None,
     upper: Tensor | None,
     rows: int,
-    guidance_scale: float | None,
+    guidance: float | None,
     pick: Pick,
     generator: Generators,
 ) -> Tensor:
     h, w = prior.shape
     device = prior.out.weight.device
     drop = None
-    if guidance_scale is not None:  # the rows with their text, then the same without
+    if guidance is not None:  # the rows with their text, then the same without
         twice = torch.arange(rows).repeat(2)
         cond = None if cond is None else cond[twice]
         upper = None if upper is None else upper[twice]
         drop = torch.arange(2 * rows, device=device) >= rows
-    total = rows if guidance_scale is None else 2 * rows
-    cache = CachedPixelSNAIL(
-        prior, prior.context(total, cond, upper=upper, drop=drop), rows=total
-    )
+    total = rows if guidance is None else 2 * rows
+    cache = CachedPixelSNAIL(prior, prior.context(total, cond, upper=upper, drop=drop), rows=total)
     codes = torch.zeros(h, w, rows, dtype=torch.int64, device=device)
     for row in codes:
         noise = gumbel(w, rows, prior.n_class, generator).to(device, non_blocking=True)
         cache.start_row()
         for column in range(w):
             logits = cache.logits(column)
-            if guidance_scale is not None:
-                logits = guide(logits, guidance_scale)
+            if guidance is not None:
+                logits = guide(logits, guidance)
             row[column] = picked = pick(logits, noise[column])
-            cache.take(column, picked if guidance_scale is None else picked.repeat(2))
+            cache.take(column, picked if guidance is None else picked.repeat(2))
     return codes.permute(2, 0, 1).contiguous()
 
 

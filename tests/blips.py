@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,14 @@ def picture(colour: str, place: str, seed: int) -> np.ndarray:
     return image.astype(np.uint8)
 
 
-def write_pairs_and_pictures(folder: Path, *, of_each: int = 2, split: str = "train") -> list[Pair]:
-    """Pictures of all colours at both places with their captions; each also has a passage."""
+def write_pairs_and_pictures(
+    folder: Path, *, of_each: int = 2, split: str = "train", places: Sequence[str] = PLACES
+) -> list[Pair]:
+    """Pictures of all colours at all places with their captions; each also has a passage."""
     folder.mkdir(parents=True, exist_ok=True)
     pairs = []
-    for number in range(6 * of_each):
-        colour, place = list(COLOURS)[number % 3], PLACES[number // 3 % 2]
+    for number in range(3 * len(places) * of_each):
+        colour, place = list(COLOURS)[number % 3], places[number // 3 % len(places)]
         name = f"{split}-{number:03d}.png"
         Image.fromarray(picture(colour, place, number)).save(folder / name)
         label = "NO" if number % 2 else "YES"

@@ -47,7 +47,7 @@ def test_letters_of_many_languages_are_drawn() -> None:
 
 def test_rows_that_belong_together_stand_one_above_the_other_in_blocks() -> None:
     first, second = pictures(5), pictures(5, seed=1)
-    rows = {"original": first, "reconstruction": second}
+    rows = {"original": first, "painted\nagain": second}
     page = np.asarray(comparison_grid(rows, [f"{i}" for i in range(5)], columns=3, scale=2))
     ink = (page != 255).any(axis=2)
     title_end = next(x for x in range(page.shape[1]) if np.array_equal(page[10, x], first[0, 0, 0]))

@@ -28,7 +28,7 @@ def test_ssim_is_that_of_pictures_whose_black_is_zero() -> None:
     for dark, light in ((0.4, 0.6), (0.0, 0.5)):
         images = [torch.full((1, 3, 16, 16), value * 2 - 1) for value in (dark, light)]
         expected = (2 * dark * light + 1e-4) / (dark**2 + light**2 + 1e-4)
-        assert reconstruction(*images)["ssim"] == pytest.approx(expected, rel=1e-4)
+        assert reconstruction(*images)["ssim"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_psnr_is_as_for_8_bit_pictures() -> None:

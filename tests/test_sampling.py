@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pipeline.models.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
-from pipeline.sampling import gumbel, guide, keep_top_k, keep_top_p, picker, sample_codes
+from pipeline.sampling import guide, gumbel, keep_top_k, keep_top_p, picker, sample_codes
 
 ROWS = 3
 

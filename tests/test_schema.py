@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -48,6 +50,16 @@ def problem(row: dict[str, Any]) -> BadRow:
     assert bad.number == 2
     assert "\n" not in bad.problem
     return bad
+
+
+@contextmanager
+def one_line_at_most() -> Iterator[None]:
+    """What a user may be told about a file as a whole: nothing, or one line."""
+    try:
+        yield
+    except UserError as error:
+        if "\n" in str(error):
+            raise AssertionError(str(error)) from None
 
 
 def test_a_row_is_read_as_it_stands() -> None:
@@ -163,7 +175,7 @@ rows_with_damage = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(rows_with_damage | json_values, max_size=6), st.sampled_from(["json", "jsonl"]))
 def test_no_json_makes_a_traceback(rows: list[Any], ending: str) -> None:
     if ending == "json":
@@ -181,10 +193,8 @@ def test_no_json_makes_a_traceback(rows: list[Any], ending: str) -> None:
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda t: t.encode("utf-8", "replace")))
 def test_no_bytes_make_a_traceback(data: bytes) -> None:
     for ending in ("json", "jsonl", "csv"):
-        try:
+        with one_line_at_most():
             read_rows(data, f"x.{ending}")
-        except UserError as error:
-            assert "\n" not in str(error)
 
 
 @settings(max_examples=100, deadline=None)
@@ -192,7 +202,5 @@ def test_no_bytes_make_a_traceback(data: bytes) -> None:
 def test_no_csv_cells_make_a_traceback(cells: list[list[str]]) -> None:
     stream = io.StringIO()
     csv.writer(stream).writerows([list(GOOD), *cells])
-    try:
+    with one_line_at_most():
         read_rows(stream.getvalue().encode("utf-8", "replace"), "x.csv")
-    except UserError as error:
-        assert "\n" not in str(error)

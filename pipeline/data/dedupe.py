@@ -19,7 +19,7 @@ from pipeline.data.registration import aligned_pairs, thumbnail
 HASH_SIDE = 16  # 256 bits; with 64 bits, dozens of different watercolours have the same hash
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays are not simply equal or not
 class Signature:
     """What pictures are compared by.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +27,8 @@ FORMATS = {
 }
 # Above this Pillow itself warns of a decompression bomb, so no limit of ours can be higher.
 MOST_PIXELS = 89_000_000
+# Its warning says nothing that `decode_image` does not check itself.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class ImageError(Exception):
@@ -73,7 +76,7 @@ def _decode(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
         Image.init()  # a format that this Pillow has no decoder for would end the search
         known = [name for name in FORMATS if name in Image.OPEN]
         image = Image.open(io.BytesIO(data), formats=known)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise ImageError("too_many_pixels", _line(error)) from None
     except Exception as error:
         raise ImageError("not_a_picture", _what_it_is(data) or _line(error)) from None
@@ -85,9 +88,16 @@ def _decode(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
     kind = str(image.format)
     try:
         image.load()
-        return _to_rgb(ImageOps.exif_transpose(image)), kind
+        return _to_rgb(_upright(image)), kind
     except Exception as error:
         raise ImageError("broken", _line(error)) from None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data is no reason to lose a picture that is whole
+        return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

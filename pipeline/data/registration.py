@@ -201,7 +201,7 @@ def _detail(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         edge = GRID - 6
         broad = np.mean([grid[:, i : i + edge] for i in range(7)], axis=0)
         broad = np.mean([broad[:, :, i : i + edge] for i in range(7)], axis=0)
-        fine = (grid[:, 3:-3, 3:-3] - broad).reshape(len(grid), -1)
+        fine = (grid[:, 3:-3, 3:-3] - broad).reshape(len(grid), edge * edge)
         fine = fine - fine.mean(axis=1, keepdims=True)
         rows.append(fine / np.maximum(np.linalg.norm(fine, axis=1, keepdims=True), 1e-6))
     return np.asarray((rows[0] * rows[1]).sum(axis=1))

@@ -6,16 +6,19 @@ belongs to it), punctuation dropped.
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import nltk.data
 from nltk.corpus.reader.wordnet import WordNetCorpusReader, WordNetError
-from nltk.translate.bleu_score import SmoothingFunction, corpus_bleu, sentence_bleu
+from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from nltk.translate.meteor_score import single_meteor_score
 from rouge_score.rouge_scorer import RougeScorer
 
@@ -23,7 +26,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-NO_MATCH = 1e-9  # nltk gives 1e-77 or so where no four words in a row agree; that is a zero
+BLEU_ORDERS = range(1, 5)  # words in a row
 
 
 def words(text: str) -> list[str]:
@@ -47,9 +50,10 @@ def caption_overlap(prompts: Sequence[str], captions: Sequence[str]) -> dict[str
         captions: (N,) what a captioner says of them.
 
     Returns:
-        bleu: corpus BLEU-4 without smoothing (Papineni et al. 2002), the figure that papers give. A
-            caption of fewer than four words has no four words in a row to match and lowers it,
-            even if it is right.
+        bleu: corpus BLEU-4 without smoothing (Papineni et al. 2002), the figure that papers give:
+            nltk's number where all captions have four words or more. nltk holds the runs of words
+            that a shorter caption cannot have against it, and gives right captions of two words
+            0.1; here they get 1.
         bleu_smoothed: the mean of the captions' own BLEU (of as many words in a row as a caption
             has, up to four), an order without a match counted as a tenth of one (Chen and Cherry
             2014, method 1).
@@ -59,30 +63,46 @@ def caption_overlap(prompts: Sequence[str], captions: Sequence[str]) -> dict[str
         Unmeasurable: there are no captions.
     """
     said = [words(caption) for caption in captions]
-    asked = [[words(prompt)] for prompt in prompts]
+    asked = [words(prompt) for prompt in prompts]
     _check(prompts, captions)
     smoothing = SmoothingFunction().method1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # says that an order had no match
-        bleu = float(corpus_bleu(asked, said))
-        smoothed = [
-            float(sentence_bleu(a, s, smoothing_function=smoothing, auto_reweigh=True))
-            for a, s in zip(asked, said, strict=True)
-        ]
+    smoothed = [
+        float(sentence_bleu([a], s, smoothing_function=smoothing, auto_reweigh=True))
+        for a, s in zip(asked, said, strict=True)
+    ]
     scorer = RougeScorer(["rouge1", "rougeL"], use_stemmer=False, tokenizer=Words())
     rouge = [scorer.score(p, c) for p, c in zip(prompts, captions, strict=True)]
     return {
-        "bleu": bleu if bleu > NO_MATCH else 0.0,
+        "bleu": _corpus_bleu(asked, said),
         "bleu_smoothed": sum(smoothed) / len(smoothed),
         "rouge_1": sum(float(r["rouge1"].fmeasure) for r in rouge) / len(rouge),
         "rouge_l": sum(float(r["rougeL"].fmeasure) for r in rouge) / len(rouge),
     }
 
 
+def _corpus_bleu(asked: Sequence[list[str]], said: Sequence[list[str]]) -> float:
+    precisions = []
+    for order in BLEU_ORDERS:
+        runs = [(_runs(a, order), _runs(s, order)) for a, s in zip(asked, said, strict=True)]
+        possible = sum(s.total() for _, s in runs)
+        if possible:
+            precisions.append(sum((a & s).total() for a, s in runs) / possible)
+    if not precisions or min(precisions) == 0:
+        return 0.0
+    brevity = min(0.0, 1 - sum(map(len, asked)) / sum(map(len, said)))
+    return math.exp(brevity + sum(map(math.log, precisions)) / len(precisions))
+
+
+def _runs(sentence: list[str], length: int) -> Counter[tuple[str, ...]]:
+    return Counter(zip(*(sentence[start:] for start in range(length)), strict=False))
+
+
 def meteor(prompts: Sequence[str], captions: Sequence[str], *, nltk_data: Path) -> float:
     """METEOR (Banerjee and Lavie 2005): words matched as they are, by stem, by WordNet's synonyms.
 
     WordNet and the stemmer know English; in other languages little but exact words will match.
+    nltk looks up the stems of words, not the words, so it finds "tempest" for "storm", but not
+    "picture" (stem "pictur") for "painting"; other implementations give somewhat more.
 
     Args:
         prompts: (N,) what pictures were painted from.
@@ -114,28 +134,32 @@ def _check(prompts: Sequence[str], captions: Sequence[str]) -> None:
 
 @contextmanager
 def _wordnet(nltk_data: Path) -> Iterator[WordNetCorpusReader]:
-    folder = nltk_data.resolve() / "corpora"
-    archive = folder / "wordnet.zip"
-    if not archive.is_file() and not (folder / "wordnet").is_dir():
-        raise UserError(
-            f"{nltk_data}: WordNet is not there; expected corpora/wordnet.zip or corpora/wordnet"
-        )
     # nltk opens files below the folders of its own list only, some of them while it is in use.
     before = list(nltk.data.path)
     nltk.data.path[:] = [str(nltk_data.resolve())]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # says that it is in English only
-            root: nltk.data.PathPointer
-            if archive.is_file():
-                root = nltk.data.ZipFilePathPointer(str(archive), "wordnet/")
-            else:
-                root = nltk.data.FileSystemPathPointer(str(folder / "wordnet"))
-            reader = WordNetCorpusReader(root, None)
-            reader.synsets("picture")  # opens what a broken copy lacks
-        yield reader
+        yield _read_wordnet(nltk_data.resolve())
     except (OSError, KeyError, zipfile.BadZipFile, WordNetError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{nltk_data}: WordNet there cannot be read: {reason}") from None
     finally:
         nltk.data.path[:] = before
+
+
+@lru_cache(maxsize=1)  # its index takes longer to read than a run's captions to score
+def _read_wordnet(nltk_data: Path) -> WordNetCorpusReader:
+    archive, folder = (nltk_data / "corpora" / name for name in ("wordnet.zip", "wordnet"))
+    root: nltk.data.PathPointer
+    if archive.is_file():
+        root = nltk.data.ZipFilePathPointer(str(archive), "wordnet/")
+    elif folder.is_dir():
+        root = nltk.data.FileSystemPathPointer(str(folder))
+    else:
+        raise UserError(
+            f"{nltk_data}: WordNet is not there; expected corpora/wordnet.zip or corpora/wordnet"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # says that it is in English only
+        reader = WordNetCorpusReader(root, None)
+    reader.synsets("picture")  # opens what a broken copy lacks
+    return reader

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
@@ -70,7 +71,8 @@ class LabelClassifier:
             StandardScaler(),
             LogisticRegression(max_iter=MAX_ITERATIONS, class_weight="balanced", random_state=seed),
         )
-        model.fit(embeds[rows].astype(np.float64), [labels[row] for row in rows])
+        with threadpool_limits(limits=1):  # so small products only wait for each other's threads
+            model.fit(embeds[rows].astype(np.float64), [labels[row] for row in rows])
         return cls(tuple(found), model)
 
     def balanced_accuracy(self, embeds: np.ndarray, labels: Sequence[str]) -> float:

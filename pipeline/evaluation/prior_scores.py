@@ -48,7 +48,7 @@ def prior_scores(
             seed=seed,
         )
 
-    scores.measure("test", compared)
+    scores.measure_all(compared, name="bits")
     seen = picture_nats(prior, levels, train[:SEEN], conditional=True)
-    scores.measure("train", lambda: {"bits": float(seen.mean() / np.log(2))})
+    scores.measure("train_bits", lambda: float(seen.mean() / np.log(2)))
     return scores

@@ -8,7 +8,7 @@ from torch import Tensor
 from pipeline.data.painted import PaintedTexts
 from pipeline.data.views import to_float
 from pipeline.evaluation.codebook import codebook_use
-from pipeline.evaluation.reconstruction import bits_per_pixel, reconstruction
+from pipeline.evaluation.reconstruction import bits_per_pixel, mean_psnr, reconstruction
 from pipeline.evaluation.scores import Scores
 from pipeline.evaluation.shuffling import shuffled_rows
 from pipeline.models.vqvae import VQVAE
@@ -46,13 +46,16 @@ def vqvae_scores(
     images = to_float(test.images)
     texts = test.text_embeds
 
-    def quality(given: Tensor) -> dict[str, float]:
-        painted = decoded(vqvae, encoded(vqvae, test, given), given)
-        return reconstruction(images, painted)
+    def psnr_with(given: Tensor) -> float:
+        return mean_psnr(images, decoded(vqvae, encoded(vqvae, test, given), given))
 
-    scores.measure("test", lambda: reconstruction(images, decoded(vqvae, codes, texts)))
-    scores.measure("text_shuffled", lambda: quality(texts[shuffled_rows(captions, seed=seed)]))
-    scores.measure("text_none", lambda: quality(torch.zeros_like(texts)))
+    scores.measure_all(
+        lambda: reconstruction(images, decoded(vqvae, codes, texts)), name="mse, psnr, ssim"
+    )
+    scores.measure(
+        "text_shuffled.psnr", lambda: psnr_with(texts[shuffled_rows(captions, seed=seed)])
+    )
+    scores.measure("text_none.psnr", lambda: psnr_with(torch.zeros_like(texts)))
     scores.measure("codebook", lambda: codebook_use(codes.numpy(), c.n_embed))
     scores.measure(
         "bits_per_pixel",

@@ -124,7 +124,7 @@ def _overlap(offset: int, width: int) -> tuple[slice, slice]:
 
 
 class GatedResBlock(nn.Module):
-    """x + glu(conv(elu(conv(elu(x)))) + condition), each row's text and each cell's upper code in it.
+    """x + glu(conv(elu(conv(elu(x)))) + text + upper): a row's text and a cell's upper code in it.
 
     The second convolution starts at zero: the block starts as the identity, which does for depth
     what the weight normalisation of the paper does, and costs nothing.
@@ -209,18 +209,21 @@ class AttentionBlock(nn.Module):
         """
         h = x.shape[0]
         query = self.query(x) + self.query_position(background)
-        queries = list(rearrange(query, "h w b (s n d) -> s b n (h w) d", n=self.n_head, d=HEAD_DIM))
+        query = rearrange(query, "h w b (s n d) -> s b n (h w) d", n=self.n_head, d=HEAD_DIM)
+        queries = list(query)
         found = [F.elu(x)]
         if self.attention:
             key_value = self.key_value(torch.cat([x, raw], dim=-1))
-            key_value = (key_value + self.key_value_position(background)).flatten(0, 1)  # (N, B, 2D)
+            key_value = key_value + self.key_value_position(background)
+            key_value = key_value.flatten(0, 1)  # (N, B, 2D)
             first = self.first_key_value.to(key_value.dtype).expand_as(key_value[:1])
             key_value = torch.cat([first, key_value[:-1]])
             key, value = rearrange(key_value, "l b (s n d) -> s b n l d", s=2, n=self.n_head)
             mixed = F.scaled_dot_product_attention(queries.pop(0), key, value, is_causal=True)
             found.append(rearrange(mixed, "b n (h w) d -> h w b (n d)", h=h))
         if self.cross_attention:
-            assert tokens is not None and mask is not None
+            assert tokens is not None
+            assert mask is not None
             key, value = self.token_keys(tokens)
             mixed = F.scaled_dot_product_attention(
                 queries.pop(0), key, value, attn_mask=mask[:, None, None]

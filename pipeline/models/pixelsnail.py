@@ -129,9 +129,7 @@ class PixelSNAIL(nn.Module):
 
         self.embedding = nn.Embedding(n_class, channel)
         reach = kernel_size // 2
-        self.enter = CausalConv(
-            channel, channel, up=reach, left=reach, right=reach, current=False
-        )
+        self.enter = CausalConv(channel, channel, up=reach, left=reach, right=reach, current=False)
         self.row_position = nn.Parameter(torch.randn(h, 1, 1, channel))
         self.column_position = nn.Parameter(torch.randn(w, 1, channel))
         if text_dim:
@@ -142,8 +140,8 @@ class PixelSNAIL(nn.Module):
         if upper_shape is not None:
             self.upper = UpperCodes(upper_n_class, channel, res_channel)
 
-        self.groups = nn.ModuleList()  # each: residual blocks
-        self.merges = nn.ModuleList()  # one behind each group, where there is something to attend to
+        self.groups = nn.ModuleList()
+        self.merges = nn.ModuleList()  # one behind each group, if there is something to attend to
         for _ in range(n_block):
             self.groups.append(
                 nn.ModuleList(
@@ -169,6 +167,7 @@ class PixelSNAIL(nn.Module):
                 )
         self.out = nn.Linear(channel, n_class)
         nn.init.zeros_(self.out.weight)  # it starts at the uniform distribution
+        nn.init.zeros_(self.out.bias)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -252,9 +251,7 @@ class PixelSNAIL(nn.Module):
             pooled = torch.where(drop[:, None], pooled, given)
         return F.elu(self.text(pooled))
 
-    def _tokens(
-        self, rows: int, cond: TextCondition | None, drop: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _tokens(self, rows: int, cond: TextCondition | None, drop: Tensor) -> tuple[Tensor, Tensor]:
         null = self.null_token.expand(rows, 1, -1)
         if cond is None:
             return null, torch.ones(rows, 1, dtype=torch.bool, device=null.device)
@@ -271,7 +268,8 @@ class PixelSNAIL(nn.Module):
             return None
         if tuple(upper.shape[1:]) != self.config.upper_shape:
             raise ValueError(
-                f"upper codes of shape {tuple(upper.shape)}, expected (B, *{self.config.upper_shape})"
+                f"upper codes of shape {tuple(upper.shape)}, "
+                f"expected (B, *{self.config.upper_shape})"
             )
         return self.upper(upper, self.shape)
 
@@ -334,4 +332,4 @@ def _check(c: PixelSNAILConfig) -> None:
 
 def _check_width(what: str, value: Tensor, width: int) -> None:
     if value.shape[-1] != width:
-        raise ValueError(f"the condition's {what} is {value.shape[-1]} wide, the prior takes {width}")
+        raise ValueError(f"the condition's {what} is {value.shape[-1]} wide, expected {width}")

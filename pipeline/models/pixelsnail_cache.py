@@ -35,7 +35,7 @@ class CachedPixelSNAIL:
     def __init__(self, prior: PixelSNAIL, context: Context, *, rows: int) -> None:
         weight = prior.out.weight
         new = _Factory(weight.dtype, weight.device)
-        h, w = prior.shape
+        w = prior.shape[1]
         channel = prior.config.channel
         self.embedding, self.out = prior.embedding.weight, prior.out
         self.out_weight = prior.out.weight.t().contiguous()
@@ -51,7 +51,7 @@ class CachedPixelSNAIL:
         ]
         self.keys = _Keys(prior, new, rows=rows) if prior.config.attention else None
         self.merges = [
-            _Merge(merge, prior, self.keys, number, new, context, rows=rows)
+            _Merge(merge, prior, self.keys, number, new, context, rows=rows)  # type: ignore[arg-type]
             for number, merge in enumerate(prior.merges)
         ]
         self.row = -1
@@ -95,7 +95,7 @@ class _Factory:
 
 
 class _Conv:
-    """A causal convolution over the present row, with what the rows above give to this and later ones.
+    """A causal convolution over the present row, with what earlier rows give to it and later ones.
 
     Args:
         fixed: what is added at every position, (O) or (rows, O): the bias, and what a text gives.
@@ -116,7 +116,7 @@ class _Conv:
         padded = new(rows, conv.left + width + conv.right, channel)
         stride = padded.stride()
         self.inputs = list(padded[:, conv.left : conv.left + width].unbind(1))
-        # The taps that a position reads lie side by side, so a product can read them where they are.
+        # The taps that a position reads lie side by side: the product reads them where they are.
         self.windows = [
             padded.as_strided((rows, c), (stride[0], 1), column * channel)
             for column in range(width)
@@ -179,7 +179,7 @@ class _Block:
         self.enter.step(column, self.hidden)
         _elu(self.hidden, self.leave.inputs[column])
         self.leave.step(column, self.gated)
-        x += torch._C._nn.glu(self.gated, -1, out=self.branch)
+        x += _glu(self.gated, self.branch)
 
 
 class _Keys:
@@ -261,7 +261,8 @@ class _Merge:
             self.features = keys.features[number]
             self.own = (queries[0], keys.keys[number], keys.values[number], answers[0])
         if merge.cross_attention:
-            assert context.tokens is not None and context.mask is not None
+            assert context.tokens is not None
+            assert context.mask is not None
             key, value = merge.token_keys(context.tokens)
             hidden = torch.where(context.mask, 0, -torch.inf).to(key.dtype)  # (rows, T)
             self.mask = hidden.repeat_interleave(self.n_head, dim=0).unsqueeze(1)
@@ -285,8 +286,13 @@ class _Merge:
         torch.addmm(self.enter.bias, self.found, self.enter_weight, out=self.hidden)
         F.elu_(self.hidden)
         torch.addmm(self.leave.bias, self.hidden, self.leave_weight, out=self.gated)
-        x += torch._C._nn.glu(self.gated, -1, out=self.branch)
+        x += _glu(self.gated, self.branch)
 
 
-def _elu(x: Tensor, out: Tensor) -> None:
-    torch._C._nn.elu(x, out=out)
+# What `F.elu` and `F.glu` call; they do not hand `out` on.
+def _elu(x: Tensor, out: Tensor) -> Tensor:
+    return torch._C._nn.elu(x, out=out)  # type: ignore[call-arg]
+
+
+def _glu(x: Tensor, out: Tensor) -> Tensor:
+    return torch._C._nn.glu(x, -1, out=out)  # type: ignore[call-arg]

@@ -143,13 +143,14 @@ class BlipObjectives(nn.Module):
 
     def _contrast(self, seen: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """The loss; similarities and belonging (n, n) of the process's own pictures and texts."""
-        texts = self.retrieval.text_encoder(
-            input_ids=batch.captions.ids, attention_mask=batch.captions.present.long()
-        ).last_hidden_state
-        image_features = F.normalize(
-            self.retrieval.vision_proj(seen[batch.captioned, 0]).float(), dim=1
-        )
-        text_features = F.normalize(self.retrieval.text_proj(texts[:, 0]).float(), dim=1)
+        classes = seen[batch.captioned, 0]
+        image_features = F.normalize(self.retrieval.vision_proj(classes).float(), dim=1)
+        text_features = image_features.detach()  # as empty, where there is no caption
+        if len(batch.captioned):
+            texts = self.retrieval.text_encoder(
+                input_ids=batch.captions.ids, attention_mask=batch.captions.present.long()
+            ).last_hidden_state
+            text_features = F.normalize(self.retrieval.text_proj(texts[:, 0]).float(), dim=1)
         with torch.no_grad():
             self.temperature.clamp_(COLDEST, WARMEST)
         belong = batch.matches.belong(batch.pictures, batch.caption_rows)
@@ -199,6 +200,9 @@ class BlipObjectives(nn.Module):
         return self.retrieval.itm_head(states[:, 0])
 
     def _captioning(self, seen: Tensor, texts: Texts) -> dict[str, Tensor]:
+        if not len(seen):
+            zero = seen.new_zeros((), dtype=torch.float32)
+            return {"lm": zero, "lm_exact": zero}
         ids = texts.ids.clone()
         ids[:, 0] = self.decode_id
         logits = self.captioner.text_decoder(

@@ -1,0 +1,142 @@
+"""Runs of `download` for the tests: settings, rows, and the stage as a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from museum import TEST_HTTP, encoded, paint
+
+from pipeline.data.intake import Intake, take_in
+from pipeline.data.records import Annotations
+from pipeline.data.settings import Data
+from pipeline.data.store import DownloadStore
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+MUSTI = REPOSITORY.parent / "shared" / "data" / "musti" / "musti-train.json"
+
+DATA: dict[str, Any] = {
+    "source": "json",
+    "sample": {"train": 24, "test": 8, "size": 64},
+    "musti": {"train": "", "test": ""},
+    "json": {"train": "", "test": ""},
+    "languages": ["en"],
+    "caption": "title",
+    "caption_labels": ["YES", ""],
+    "mismatch_labels": ["NO"],
+    "val_share": 0.1,
+    "test_share": 0.15,
+    "limit": 0,
+    "min_kept": 0.5,
+    "near_duplicate_distance": 16,
+    "placeholder_urls": 4,
+    "max_pixels": 1_000_000,
+    "http": TEST_HTTP.model_dump(),
+}
+OFF = {"blip": "off", "lpips": "off", "lpips_net": "squeeze", "wordnet": "off"}
+
+# Runs the stage as the launcher does, and tells how much memory it took at most.
+DRIVER = """
+import resource, sys
+from pipeline.errors import UserError
+from stages import download
+try:
+    download.main()
+except UserError as error:
+    sys.exit(f"error: {error}")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def data(**changes: Any) -> dict[str, Any]:
+    """The `data` section with some keys changed."""
+    return {**DATA, **changes}
+
+
+def settings(**changes: Any) -> Data:
+    """The same as an object."""
+    values = json.loads(json.dumps(data(**changes)))
+    return Data.model_validate_json(json.dumps(values))
+
+
+def row(number: int, image: str, **changes: Any) -> dict[str, Any]:
+    """A row in MUSTI's schema."""
+    return {
+        "id": number,
+        "image": image,
+        "language": "en",
+        "subtask1_label": "YES",
+        "subtask2_labels": [],
+        "text": f"Text {number}.",
+        "title": f"Title {number}",
+        **changes,
+    }
+
+
+def take(
+    folder: Path,
+    train: Sequence[dict[str, Any]],
+    test: Sequence[dict[str, Any]] | None = None,
+    **changes: Any,
+) -> Intake:
+    """Take rows in whose pictures lie in `folder` (those missing there are painted first)."""
+    parts = {"train": train} if test is None else {"train": train, "test": test}
+    files = []
+    for part, rows in parts.items():
+        for entry in rows:
+            image = str(entry["image"])
+            if "://" not in image and image.startswith("p") and not (folder / image).exists():
+                (folder / image).write_bytes(encoded(paint(image)))
+        body = json.dumps({"pairs": rows}).encode()
+        files.append(Annotations(part, f"{part}.json", folder / f"{part}.json", body))
+    with DownloadStore.open(folder / "store") as store:
+        return take_in(files, settings(**changes), seed=1, store=store)
+
+
+def start_stage(
+    folder: Path, section: dict[str, Any], pretrained: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start the stage in an own project folder; its scratch folder is there too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    params = {"seed": 1, "data": section, "pretrained": pretrained or OFF}
+    (folder / "params.yaml").write_text(json.dumps(params))  # JSON is YAML
+    environment = {
+        **{k: v for k, v in os.environ.items() if k != "CODEBRUSH_SCRATCH"},
+        "PYTHONPATH": str(REPOSITORY),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def run_stage(
+    folder: Path, section: dict[str, Any], pretrained: dict[str, str] | None = None
+) -> tuple[int, str, str]:
+    """Run the stage to its end: exit status, stdout, stderr."""
+    process = start_stage(folder, section, pretrained)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def outs(folder: Path) -> dict[str, str]:
+    """Each file that the stage made, and the hash of its bytes."""
+    files = [p for part in ("data", "metrics") for p in (folder / part).rglob("*") if p.is_file()]
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    # What a killed run wrote aside stays there under a dotted name, and is no out.
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in names.items()
+        if "/." not in name
+    }

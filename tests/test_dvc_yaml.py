@@ -1,0 +1,98 @@
+"""dvc.yaml tells DVC the truth: what each stage's code is, what params it reads, what it makes."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from imports import PACKAGES, ROOT, code_deps, sections_read
+
+from pipeline.params import read_yaml
+
+STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
+PARAMS = read_yaml(ROOT / "params.yaml")
+each_stage = pytest.mark.parametrize("stage", STAGES)
+
+
+def outs(stage: str) -> list[str]:
+    listed = [o for key in ("outs", "metrics", "plots") for o in STAGES[stage].get(key, [])]
+    return [next(iter(o)) if isinstance(o, dict) else o for o in listed]
+
+
+def test_the_stages_are_the_eight_that_the_readme_names():
+    assert list(STAGES) == [
+        "download", "finetune_blip", "extract_embeddings", "train_vqvae", "dump_codes",
+        "train_pixelsnail", "generate", "evaluate",
+    ]  # fmt: skip
+
+
+@each_stage
+def test_code_deps_are_exactly_the_modules_imported(stage):
+    listed = [dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")]
+    assert sorted(listed) == code_deps(stage)
+
+
+@each_stage
+def test_params_listed_are_exactly_those_read(stage):
+    threads = {"threads"} if "threads" in STAGES[stage]["params"] else set()  # by the launcher
+    assert set(STAGES[stage]["params"]) == sections_read(stage) | threads
+
+
+def test_every_stage_whose_sums_threads_cut_lists_them():
+    assert [s for s in STAGES if "threads" not in STAGES[s]["params"]] == ["download"]
+
+
+@each_stage
+def test_data_deps_are_outs_of_stages_before(stage):
+    before = {out for earlier in list(STAGES)[: list(STAGES).index(stage)] for out in outs(earlier)}
+    assert {dep for dep in STAGES[stage]["deps"] if not dep.endswith(".py")} <= before
+
+
+def test_params_yaml_has_no_section_that_nobody_reads():
+    assert set(PARAMS) == {param for s in STAGES.values() for param in s["params"]}
+
+
+@each_stage
+def test_the_command_says_nothing_about_the_machine(stage):
+    assert STAGES[stage]["cmd"] == f"python -m stages {stage}"
+
+
+@each_stage
+def test_a_stage_imports_only_the_libraries_that_it_needs(stage):
+    script = (
+        f"import sys, stages.{stage}\n"
+        "print(*(m for m in ('torch', 'transformers', 'sklearn', 'matplotlib') if m in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    blip = {"torch", "transformers"}
+    allowed = {
+        "download": set(),
+        "finetune_blip": blip,
+        "extract_embeddings": blip,
+        "generate": blip,
+        "evaluate": {*blip, "sklearn", "matplotlib"},
+    }.get(stage, {"torch"})
+    assert set(done.stdout.split()) <= allowed
+
+
+def test_nothing_in_the_project_can_be_made_to_execute_data():
+    forbidden = {"pickle.load", "pickle.loads", "eval", "exec", "os.system", "yaml.load", "np.load"}
+    for folder in PACKAGES:
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(node, ast.Call):
+                    continue
+                keywords = {k.arg: ast.unparse(k.value) for k in node.keywords}
+                called = ast.unparse(node.func)
+                assert called not in forbidden, f"{path}:{node.lineno}"
+                assert keywords.get("shell") != "True", f"{path}:{node.lineno}"
+                assert "trust_remote_code" not in keywords, f"{path}:{node.lineno}"
+                if called == "torch.load":
+                    assert keywords.get("weights_only") == "True", f"{path}:{node.lineno}"

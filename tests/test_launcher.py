@@ -1,0 +1,83 @@
+"""The launcher: one line for a user's mistake, and the environment that a stage needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def run(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "stages", *arguments], cwd=project, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment}, timeout=120,
+    )  # fmt: skip
+
+
+def edit(project: Path, old: str, new: str) -> None:
+    path = project / "params.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [((), "'nothing' is none of download"), (("paint",), "'paint' is none of download")],
+)
+def test_an_unknown_stage_is_one_line(project, arguments, said):
+    done = run(project, *arguments)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "old", "new", "said"),
+    [
+        ("download", "source: sample", "source: louvre", "data.source = 'louvre'"),
+        ("download", "source: sample", "source: json", "data.json.train"),
+        ("download", "source: sample", "source: musti", "MediaEval"),
+        ("train_vqvae", "n_embed: 256", "n_embed: 70000", "vqvae.n_embed = 70000"),
+        ("train_vqvae", "downsample: 4", "downsample: 5", "image_size = 64: expected a multiple"),
+        ("train_vqvae", "threads: 2", "threads: two", "threads = 'two'"),
+        ("train_pixelsnail", "kernel_size: 2", "kernel: 2", "pixelsnail.kernel: unknown key"),
+        ("generate", "top_p: 0.95", "top_p: 1.5", "generate.top_p = 1.5"),
+        ("evaluate", "match_threshold: 0.5", "match_threshold: 5.0", "match_threshold = 5.0"),
+    ],
+)
+def test_a_mistake_in_params_is_one_line_before_any_work(project, stage, old, new, said):
+    edit(project, old, new)
+    done = run(project, stage)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (project / "data").exists()
+
+
+def test_an_input_that_is_missing_is_one_line(project):
+    done = run(project, "train_vqvae")
+    assert done.returncode == 1
+    assert "data/pairs.jsonl: no such file" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_impossible_number_of_processes_is_one_line(project):
+    done = run(project, "train_vqvae", CODEBRUSH_PROCESSES="many")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: CODEBRUSH_PROCESSES = 'many': expected a whole number of at least 1\n"
+    )
