@@ -103,7 +103,9 @@ def train(folder: Path, images: np.ndarray, timer: Timer) -> None:
     for pair, image in zip(pairs, images, strict=True):
         Image.fromarray(image).save(folder / pair.image)
     blip = SETTINGS.start(pairs, pretrained=folder / "blip")
-    matches = Matches.load(pairs, images=folder, image_size=384, tokenizer=blip.tokenizer)
+    matches = Matches.load(
+        pairs, "train", images=folder, image_size=blip.image_size, tokenizer=blip.tokenizer
+    )
     task = BlipTask(blip, matches, matches, SETTINGS)
     with timer(f"train {SETTINGS.steps} steps of 4 pictures, validate 8"):
         fit(

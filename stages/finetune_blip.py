@@ -27,7 +27,8 @@ def main() -> None:
         blip = settings.start(train_pairs, pretrained=layout.PRETRAINED / "blip")
         train, val = (
             Matches.load(
-                [pair for pair in pairs if pair.split == split],
+                pairs,
+                split,
                 images=layout.IMAGES,
                 image_size=blip.image_size,
                 tokenizer=blip.tokenizer,

@@ -36,14 +36,15 @@ def pairs(images: Path) -> list[Pair]:
 
 def load(pairs: list[Pair], images: Path) -> Matches:
     blip = build()
-    return Matches.load(pairs, images=images, image_size=16, tokenizer=blip.tokenizer)
+    return Matches.load(pairs, "train", images=images, image_size=16, tokenizer=blip.tokenizer)
 
 
 def task(pairs: list[Pair], images: Path, **changes) -> BlipTask:
     blip = build(pairs, **changes)
+    both = [*pairs, *write_pairs_and_pictures(images, of_each=1, split="val")]
     train, val = (
-        Matches.load(part, images=images, image_size=16, tokenizer=blip.tokenizer)
-        for part in (pairs, write_pairs_and_pictures(images, of_each=1, split="val"))
+        Matches.load(both, split, images=images, image_size=16, tokenizer=blip.tokenizer)
+        for split in ("train", "val")
     )
     return BlipTask(blip, train, val, settings(**changes))
 
@@ -142,11 +143,12 @@ def test_it_learns_to_tell_and_to_say_what_is_in_a_picture(tmp_path):
         write_pairs_and_pictures(images, of_each=of_each, split=split, places=["left"])
         for of_each, split in ((8, "train"), (2, "val"))
     )
-    wanted = settings(steps=140, validate_every=70, batch_size=12, text_layers=2, passage_share=0.25)
+    steps = {"steps": 140, "validate_every": 70, "batch_size": 12}
+    wanted = settings(**steps, text_layers=2, passage_share=0.25)
     blip = wanted.start(pairs, pretrained=tmp_path / "nothing")
     train_matches, val_matches = (
-        Matches.load(part, images=images, image_size=16, tokenizer=blip.tokenizer)
-        for part in (pairs, val)
+        Matches.load([*pairs, *val], split, images=images, image_size=16, tokenizer=blip.tokenizer)
+        for split in ("train", "val")
     )
     curve = fit(
         BlipTask(blip, train_matches, val_matches, wanted),
@@ -210,7 +212,7 @@ def test_a_checkpoint_is_trained_on_with_a_vision_tower_for_each_model(
     assert len(blip.retrieval.vision_model.encoder.layers) == 2
     assert blip.tokenizer.model_max_length == 12
     assert blip.captioner.vision_model is not blip.retrieval.vision_model
-    train = Matches.load(pairs, images=images, image_size=16, tokenizer=blip.tokenizer)
+    train = Matches.load(pairs, "train", images=images, image_size=16, tokenizer=blip.tokenizer)
     trained = BlipTask(blip, train, train, wanted)
     loss, _ = trained.loss(trained.model.train(), torch.arange(6))
     loss.backward()

@@ -191,15 +191,10 @@ def _follow(
         deadline.check(status)
         with slot(url):
             try:
-                response = session.get(
-                    url,
-                    headers=headers,
-                    stream=True,
-                    allow_redirects=False,
-                    timeout=(
-                        min(http.connect_timeout, max(deadline.left, 0.01)),
-                        http.read_timeout,
-                    ),
+                request = requests.Request("GET", url, {**session.headers, **headers}).prepare()
+                connect = min(http.connect_timeout, max(deadline.left, 0.01))
+                response = session.send(
+                    request, stream=True, timeout=(connect, http.read_timeout), proxies={}
                 )
                 with response:
                     status = response.status_code

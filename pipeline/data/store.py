@@ -1,13 +1,14 @@
-"""What was fetched, kept between runs: bodies under the hash of their bytes, an entry for each URL.
+"""What was fetched, kept between runs: bodies under the hash of their bytes, a journal of URLs.
 
-A run that was killed leaves whole entries and whole bodies, or none: both are written aside and
-renamed, and a body is hashed again before it is used, so nothing needs to be synced to the disk.
+A run that was killed leaves whole bodies (they are written aside and renamed) and a journal whose
+last line may be torn. A body is hashed again before it is used, so nothing is synced to the disk.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -38,24 +39,26 @@ class Entry:
 
 
 class DownloadStore:
-    """A folder of fetched bodies; one process uses it at a time."""
+    """A folder of fetched bodies and a journal of where they came from; one process at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._partial = folder / "partial"
-        self._counter = 0
-        self._counting = threading.Lock()
+        self._journal = folder / "journal.jsonl"
+        self._entries = _read_journal(self._journal)
+        self._counter = itertools.count(1)
+        self._lock = threading.Lock()
 
     @classmethod
     @contextmanager
     def open(cls, folder: Path) -> Iterator[DownloadStore]:
         """Wait until no other process uses the folder, and clear away what a killed one left."""
         folder.mkdir(parents=True, exist_ok=True)
-        store = cls(folder)
         with (folder / "lock").open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
+            store = cls(folder)
             remove(store._partial)
-            for part in (store._partial, folder / "urls", folder / "bodies"):
+            for part in (store._partial, folder / "bodies"):
                 part.mkdir(exist_ok=True)
             yield store
 
@@ -65,32 +68,56 @@ class DownloadStore:
 
     def get(self, url: str) -> Entry | None:
         """What is known of a URL, if its body is there and whole."""
+        with self._lock:
+            entry = self._entries.get(url)
+        if entry is None:
+            return None
         try:
-            entry = Entry(**json.loads(self._entry(url).read_text(encoding="utf-8")))
             with self.body(entry.sha256).open("rb") as stream:
                 whole = hashlib.file_digest(stream, "sha256").hexdigest() == entry.sha256
-        except (OSError, ValueError, TypeError):
+        except FileNotFoundError:
             return None
-        return entry if whole and entry.url == url else None
+        return entry if whole else None
 
     def new_partial(self) -> Path:
         """A path for a body that is still arriving."""
-        with self._counting:
-            self._counter += 1
-            return self._partial / str(self._counter)
+        return self._partial / str(next(self._counter))
 
     def keep(self, entry: Entry, partial: Path | None = None) -> None:
         """Record an entry; `partial` holds its body, unless that is here already."""
         if partial is not None:
             partial.replace(self.body(entry.sha256))
-        aside = self.new_partial()
-        aside.write_text(json.dumps(asdict(entry)), encoding="utf-8")
-        aside.replace(self._entry(entry.url))
+        self._note(entry.url, entry)
 
     def forget(self, url: str) -> None:
         """Drop a URL's entry, so that the next run asks its server again."""
-        self._entry(url).unlink(missing_ok=True)
+        self._note(url, None)
 
-    def _entry(self, url: str) -> Path:
-        # A URL is a stranger's text: its hash names the file.
-        return self.folder / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()}.json"
+    def _note(self, url: str, entry: Entry | None) -> None:
+        record = {"url": url} if entry is None else asdict(entry)
+        with self._lock:
+            with self._journal.open("a", encoding="utf-8") as stream:
+                # A line that a killed run left unfinished ends here, and spoils no other.
+                stream.write("\n" + json.dumps(record))
+            if entry is None:
+                self._entries.pop(url, None)
+            else:
+                self._entries[url] = entry
+
+
+def _read_journal(path: Path) -> dict[str, Entry]:
+    """The newest entry of every URL; lines that are not whole are passed over."""
+    if not path.exists():
+        return {}
+    entries: dict[str, Entry] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            record = json.loads(line)
+            url = record["url"]
+            if len(record) == 1:
+                entries.pop(url, None)
+            else:
+                entries[url] = Entry(**record)
+        except (ValueError, TypeError, KeyError):
+            continue
+    return entries

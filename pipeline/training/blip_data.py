@@ -94,19 +94,25 @@ class Matches:
 
     @classmethod
     def load(
-        cls, pairs: Sequence[Pair], *, images: Path, image_size: int, tokenizer: BertTokenizer
+        cls,
+        pairs: Sequence[Pair],
+        split: str,
+        *,
+        images: Path,
+        image_size: int,
+        tokenizer: BertTokenizer,
     ) -> Matches:
-        """Read the pictures of `pairs` from the folder `images` and tokenise their texts.
+        """Read a split's pictures from the folder `images` and tokenise their texts.
 
         Passages count only where some are labelled NO: if all of them belong to their pictures,
         there is nothing to tell apart, but that a long text always matches.
 
         Raises:
-            UserError: no pair has a caption.
+            UserError: no picture of the split has a caption.
         """
+        pairs = [pair for pair in pairs if pair.split == split]
         if not any(pair.caption for pair in pairs):
-            split = f"{pairs[0].split} split" if pairs else "training or the validation split"
-            raise UserError(f"no picture of the {split} has a caption to learn from")
+            raise UserError(f"BLIP: no picture of the {split} split has a caption")
         telling = any(pair.label == "NO" for pair in pairs)
         labelled = [p for p in pairs if p.label and p.text] if telling else []
         names = sorted({p.image for p in [*labelled, *(p for p in pairs if p.caption)]})

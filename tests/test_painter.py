@@ -1,0 +1,118 @@
+"""The painter: a picture depends on its prompt, not on the others asked for with it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pipeline.models.pixelsnail import PixelSNAIL
+from pipeline.models.prior import Prior
+from pipeline.models.vqvae import VQVAE, VQVAEConfig
+from pipeline.painter import Painter, SamplingSettings
+from pipeline.pictures import file_name, save_png
+
+SETTINGS = {
+    "temperature": 1.0, "top_k": 0, "top_p": 0.9, "guidance_scale": 1.5, "candidates": 3,
+    "batch_size": 4,
+}  # fmt: skip
+
+
+class Reader:
+    """Stands for BLIP: a prompt's embedding by its letters; it likes red pictures."""
+
+    def check_prompts(self, prompts) -> None:
+        pass
+
+    def embed_texts(self, prompts):
+        rows = torch.tensor([[ord(p[0]) % 7, len(p), 1.0, 2.0] for p in prompts])
+        pooled = torch.nn.functional.normalize(rows, dim=1)
+        mask = torch.ones(len(prompts), 2, dtype=torch.bool)
+        return SimpleNamespace(pooled=pooled, tokens=pooled[:, None].repeat(1, 2, 1), mask=mask)
+
+    def match(self, images, texts):
+        assert len(images) == len(texts)
+        return images[..., 0].mean(axis=(1, 2)) / 255
+
+
+def build(levels: int) -> Painter:
+    torch.manual_seed(0)
+    vqvae = VQVAE(
+        VQVAEConfig(
+            image_size=16, downsample=4, levels=levels, n_embed=8, embed_dim=4, channel=8,
+            n_res_block=1, res_channel=8, quantizer="ema",
+            commitment_weight=1.0, text_dim=4,
+        )
+    )  # fmt: skip
+    vqvae.train()(torch.rand(8, 3, 16, 16) * 2 - 1, torch.randn(8, 4))
+    shapes = vqvae.level_shapes
+    priors = []
+    for number, shape in enumerate(shapes):
+        upper = {"upper_shape": shapes[0], "upper_n_class": 8} if number else {}
+        prior = PixelSNAIL(
+            shape, 8, 16, 2, 1, 1, 8, cross_attention=True, text_dim=4, token_dim=4, **upper
+        )
+        torch.nn.init.normal_(prior.out.weight)
+        priors.append(prior.eval())
+    return Painter(Reader(), Prior(priors), vqvae.eval())
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_a_picture_does_not_depend_on_its_company(levels):
+    painter, settings = build(levels), SamplingSettings(**SETTINGS)
+    together = painter.paint(["ship", "dog", "a tree"], settings, samples=2, seed=3)
+    alone = painter.paint(["a tree"], settings, samples=2, seed=3)
+    assert [p.prompt for p in together] == ["ship", "ship", "dog", "dog", "a tree", "a tree"]
+    for one, other in zip(together[4:], alone, strict=True):
+        assert np.array_equal(one.image, other.image)
+        assert np.array_equal(one.first, other.first)
+    assert not np.array_equal(alone[0].image, alone[1].image)
+
+
+def test_the_candidate_that_matches_best_is_chosen_and_the_first_is_kept_too():
+    painter = build(1)
+    chosen = painter.paint(["ship"], SamplingSettings(**SETTINGS), samples=1, seed=0)[0]
+    single = SamplingSettings(**{**SETTINGS, "candidates": 1})
+    first = painter.paint(["ship"], single, samples=1, seed=0)[0]
+    assert np.array_equal(chosen.first, first.image)
+    assert chosen.match >= first.match
+
+
+def test_another_seed_is_another_picture():
+    painter, settings = build(1), SamplingSettings(**SETTINGS)
+    one, other = (painter.paint(["ship"], settings, samples=1, seed=s)[0] for s in (0, 1))
+    assert not np.array_equal(one.image, other.image)
+
+
+@pytest.mark.parametrize("bad", [{"temperature": 0.0}, {"top_p": 0.0}, {"candidates": 0}])
+def test_impossible_settings_are_refused(bad):
+    with pytest.raises(ValidationError):
+        SamplingSettings(**{**SETTINGS, **bad})
+
+
+def test_a_prior_comes_back_with_all_its_levels(tmp_path):
+    prior = build(2).prior
+    prior.save_pretrained(tmp_path / "prior")
+    again = Prior.from_pretrained(tmp_path / "prior")
+    assert [level.shape for level in again.levels] == [(2, 2), (4, 4)]
+    assert PixelSNAIL.from_pretrained(tmp_path / "prior").shape == (4, 4)
+
+
+@given(st.text(min_size=1, max_size=300), st.integers(0, 9))
+def test_no_prompt_leads_out_of_the_folder_or_breaks_a_file(tmp_path_factory, prompt, sample):
+    folder = tmp_path_factory.mktemp("pictures")
+    name = file_name(prompt, sample)
+    assert len(name) < 100
+    safe = prompt.encode("utf-8", "replace").decode()
+    save_png(folder / name, np.zeros((4, 4, 3), np.uint8), {"prompt": safe})
+    assert [p.name for p in folder.iterdir()] == [name]
+
+
+def test_different_prompts_have_different_names():
+    assert file_name("A ship!", 0) != file_name("A ship?", 0)
+    assert file_name("A ship", 0) != file_name("A ship", 1)

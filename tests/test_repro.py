@@ -1,0 +1,206 @@
+"""The whole pipeline, tiny, in a real DVC repository: what runs, what doesn't, what comes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parents[1]
+yaml = YAML()
+
+SMALL_TRAINING = {"steps": 6, "batch_size": 8, "validate_every": 3, "checkpoint_every": 1}
+TINY = {
+    "threads": 1,
+    "data": {"sample": {"train": 60, "test": 20, "size": 32}},
+    "blip": {
+        **SMALL_TRAINING, "image_size": 16, "hidden_size": 16, "vision_layers": 1,
+        "text_layers": 1, "heads": 2, "projection_dim": 8,
+    },
+    "vqvae": {
+        **SMALL_TRAINING, "image_size": 32, "levels": 2, "n_embed": 32, "channel": 16,
+        "n_res_block": 1, "res_channel": 16, "embed_dim": 8,
+    },
+    "pixelsnail": {
+        **SMALL_TRAINING, "channel": 32, "n_block": 1, "n_res_block": 1, "res_channel": 16,
+    },
+    "generate": {"test_prompts": 10, "candidates": 2, "batch_size": 8},
+    "evaluate": {"pictures_per_label": 2, "shown": 8},
+}  # fmt: skip
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "GIT_CONFIG_COUNT": "2",
+    "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "Painter",
+    "GIT_CONFIG_KEY_1": "user.email", "GIT_CONFIG_VALUE_1": "painter@example.org",
+}  # fmt: skip
+
+
+def run(project: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        command, cwd=project, env=ENVIRONMENT, capture_output=True, text=True, timeout=280
+    )
+    assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+def change(project: Path, changes: dict) -> None:
+    def merge(old: dict, new: dict) -> None:
+        for key, value in new.items():
+            if isinstance(value, dict):
+                merge(old[key], value)
+            else:
+                assert key in old, key
+                old[key] = value
+
+    path = project / "params.yaml"
+    params = yaml.load(path)
+    merge(params, changes)
+    yaml.dump(params, path)
+
+
+def stages_run(output: str) -> list[str]:
+    return [line.split("'")[1] for line in output.splitlines() if "Running stage" in line]
+
+
+def locked(project: Path) -> dict[str, str]:
+    lock = yaml.load(project / "dvc.lock")
+    return {out["path"]: out["md5"] for s in lock["stages"].values() for out in s["outs"]}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A repository in which everything was made once."""
+    folder = tmp_path_factory.mktemp("repro") / "codebrush"
+    folder.mkdir()
+    for name in ("pipeline", "stages"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore"):
+        shutil.copy(ROOT / name, folder / name)
+    change(folder, TINY)
+    run(folder, "git", "init", "-q")
+    run(folder, "dvc", "init", "-q")
+    assert len(stages_run(run(folder, "dvc", "repro").stdout)) == 8
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "everything")
+    return folder
+
+
+def test_it_leaves_pictures_metrics_and_plots(project):
+    picture = next((project / "data" / "generated").glob("*.png"))
+    with Image.open(picture) as image:
+        assert image.size == (32, 32)
+        assert set(image.info) >= {"prompt", "seed", "sample", "params"}
+    generation = json.loads((project / "metrics" / "generation.json").read_text())
+    for measure in ("bleu", "rouge_1", "rouge_l", "similarity", "match"):
+        assert set(generation[measure]) >= {"generated", "first", "real", "shuffled"}
+    assert "meteor" not in generation
+    assert "lpips" not in generation
+    report = (project / "metrics" / "report.md").read_text()
+    assert "generation.meteor: it needs WordNet" in report
+    assert {p.name for p in (project / "metrics" / "pictures").iterdir()} >= {
+        "generated.png", "nearest.png", "reconstructions.png", "latents_pca.png",
+    }  # fmt: skip
+
+
+def test_a_second_repro_runs_nothing_and_the_status_is_clean(project):
+    assert stages_run(run(project, "dvc", "repro").stdout) == []
+    assert run(project, "dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+    assert run(project, "git", "status", "--porcelain").stdout == ""
+    assert not list((project / ".scratch").rglob("*.safetensors"))
+
+
+def test_models_load_by_the_names_that_the_readme_gives(project):
+    script = (
+        "from transformers import BlipForConditionalGeneration as C\n"
+        "import pipeline\n"
+        "from transformers import BlipForImageTextRetrieval as R\n"
+        "from pipeline.models.vqvae import VQVAE\n"
+        "from pipeline.models.pixelsnail import PixelSNAIL\n"
+        "from pipeline.codes import CodeStore\n"
+        "R.from_pretrained('models/blip/retrieval'); C.from_pretrained('models/blip/captioner')\n"
+        "VQVAE.from_pretrained('models/vqvae'); PixelSNAIL.from_pretrained('models/pixelsnail')\n"
+        "codes, name = CodeStore.open('data/codes.lmdb')[0]\n"
+        "print(codes.shape, name)"
+    ).replace("from transformers import BlipForC", "import pipeline\nfrom transformers import BlipForC")
+    done = run(project, sys.executable, "-c", script)
+    assert done.stdout.startswith("(10, 8) ")
+
+
+def test_another_temperature_paints_and_judges_again_and_no_more(project):
+    done = run(project, "dvc", "exp", "run", "-S", "generate.temperature=0.8")
+    assert stages_run(done.stdout) == ["generate", "evaluate"]
+    run(project, "git", "checkout", "-q", ".")
+    run(project, "dvc", "checkout", "-q")
+
+
+def test_another_codebook_leaves_what_comes_before_it_alone(project):
+    change(project, {"vqvae": {"n_embed": 16}})
+    planned = stages_run(run(project, "dvc", "repro", "--dry").stdout)
+    run(project, "git", "checkout", "-q", "params.yaml")
+    assert planned == ["train_vqvae", "dump_codes", "train_pixelsnail", "generate", "evaluate"]
+
+
+def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(project):
+    """SIGKILL in the middle of training, twice; the lock must not change by a byte."""
+    before = locked(project)
+    for steps in (1, 3):
+        stage = subprocess.Popen(
+            [sys.executable, "-m", "stages", "train_vqvae"], cwd=project,
+            env={**ENVIRONMENT, "CODEBRUSH_SCRATCH": str(project / ".scratch")},
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        _wait_for_checkpoint(project, steps)
+        stage.send_signal(signal.SIGKILL)
+        stage.wait()
+    assert list((project / ".scratch" / "train_vqvae").rglob("*.safetensors"))
+    done = run(project, "dvc", "repro", "--force", "--single-item", "train_vqvae")
+    assert "going on from step" in done.stderr
+    assert locked(project) == before
+    assert run(project, "git", "status", "--porcelain", "dvc.lock").stdout == ""
+
+
+def _wait_for_checkpoint(project: Path, steps: int) -> None:
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        found = (project / ".scratch" / "train_vqvae").rglob("0*.safetensors")
+        if any(int(path.name.split("-")[0]) >= steps for path in found):
+            return
+        time.sleep(0.002)
+    raise AssertionError("no checkpoint was written")
+
+
+def test_a_param_that_cannot_be_costs_nothing_that_was_made(project):
+    change(project, {"generate": {"top_p": 2.0}})
+    done = run(project, "dvc", "repro", check=False)
+    run(project, "git", "checkout", "-q", "params.yaml")
+    assert done.returncode != 0
+    assert "error: params.yaml: generate.top_p = 2.0" in done.stderr
+    assert "Traceback" not in done.stderr
+    run(project, "dvc", "checkout")
+    assert run(project, "dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+
+
+def test_what_was_pushed_is_pulled_and_nothing_runs(project, tmp_path):
+    run(project, "dvc", "remote", "add", "--local", "-d", "store", str(tmp_path / "store"))
+    run(project, "dvc", "push", "-q")
+    run(tmp_path, "git", "clone", "-q", str(project), "clone")
+    clone = tmp_path / "clone"
+    run(clone, "dvc", "remote", "add", "--local", "-d", "store", str(tmp_path / "store"))
+    run(clone, "dvc", "pull", "-q")
+    assert stages_run(run(clone, "dvc", "repro").stdout) == []
+
+
+def test_a_bare_clone_knows_that_all_is_up_to_date(project, tmp_path):
+    run(tmp_path, "git", "clone", "-q", str(project), "clone")
+    done = run(tmp_path / "clone", "dvc", "repro", "--dry", "--allow-missing")
+    assert "Data and pipelines are up to date." in done.stdout
