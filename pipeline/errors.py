@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Bad input: its message is one line that names the file, row or key, the value, what is allowed.
+    """Bad input: its message is one line that names file, row or key, the value, what is allowed.
 
     The stage launcher prints the message alone and exits with status 1; any other exception is a
     defect of ours and keeps its traceback.

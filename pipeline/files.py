@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written aside, synced, renamed; JSON and TSV that diff well."""
+"""Files that are whole or not there: written aside, synced, renamed; JSON and TSV for diffs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield aside
         sync(aside)
-        if path.is_dir():  # a rename replaces a file at once, but never a folder that holds something
+        if path.is_dir():  # a rename replaces a file at once, but never a folder with content
             remove(path)
-        os.replace(aside, path)
+        aside.replace(path)
         sync_folder(path.parent)
     finally:
         remove(aside)
@@ -59,7 +59,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON for git and `dvc metrics diff`: sorted keys, six significant digits, finite numbers.
+    """Write JSON for git and `dvc metrics diff`: sorted keys, six digits, finite numbers.
 
     Raises:
         ValueError: a number is NaN or infinite; it names the key.

@@ -32,4 +32,5 @@ def file_name(prompt: str, sample: int) -> str:
 
 def params_digest(settings: BaseModel, seed: int) -> str:
     """A short digest of the settings that a picture was painted with."""
-    return hashlib.blake2b(f"{seed} {settings.model_dump_json()}".encode(), digest_size=8).hexdigest()
+    facts = f"{seed} {settings.model_dump_json()}"
+    return hashlib.blake2b(facts.encode(), digest_size=8).hexdigest()

@@ -54,7 +54,8 @@ def _lines(
             last = now
             to_go = (now - start) / (done - initial) * (total - done)
             say(f"{label}: {done}/{total}, {to_go:.0f} s to go" + (f", {note[-1]}" if note else ""))
-    say(f"{label}: {done}/{total} in {time.monotonic() - start:.1f} s" + (f", {note[-1]}" if note else ""))
+    took = time.monotonic() - start
+    say(f"{label}: {done}/{total} in {took:.1f} s" + (f", {note[-1]}" if note else ""))
 
 
 def say(line: str) -> None:

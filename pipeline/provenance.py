@@ -1,4 +1,4 @@
-"""What a result was computed with: facts that can change floats without any input having changed."""
+"""What a result was computed with: facts that change floats although no input has changed."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ from stages.layout import PARAMS
 
 PARALLEL = ("finetune_blip", "extract_embeddings", "train_vqvae", "train_pixelsnail")
 
-# glibc hands every large block back to the kernel and faults it in again at the next step; keeping
-# them saves a VQ-VAE step a fifth of its time. Threads that sleep at a barrier, instead of spinning,
+# glibc hands every large block back to the kernel and faults it in at the next step; keeping them
+# saves a VQ-VAE step a fifth of its time. Threads that sleep at a barrier, instead of spinning,
 # don't collapse when another program takes one of the cores.
 MACHINE = {
     "MALLOC_MMAP_MAX_": "0",

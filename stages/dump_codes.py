@@ -35,6 +35,4 @@ def main() -> None:
     records = coded_views(
         vqvae, painted, pairs, views=settings.views, max_shift=settings.max_shift, seed=seed
     )
-    CodeStore.write(
-        layout.CODES, records, shape=vqvae.code_shape, n_embed=vqvae.config.n_embed
-    )
+    CodeStore.write(layout.CODES, records, shape=vqvae.code_shape, n_embed=vqvae.config.n_embed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,7 +25,7 @@ from pipeline.evaluation.labels import LabelClassifier, common_labels
 from pipeline.evaluation.memorising import Nearest
 from pipeline.evaluation.perceptual import find_lpips
 from pipeline.evaluation.prior_scores import prior_scores
-from pipeline.evaluation.projection import pca, tsne
+from pipeline.evaluation.projection import Projection, pca, tsne
 from pipeline.evaluation.report import report
 from pipeline.evaluation.scores import Scores
 from pipeline.evaluation.unmeasurable import Unmeasurable
@@ -156,7 +156,11 @@ def _draw_latents(inputs: Inputs, test: torch.Tensor, *, seed: int) -> dict[str,
     latents = inputs.vqvae.latents(inputs.codes[test]).flatten(1).numpy()
     labels = [_label(inputs.pairs[row]) for row in test.tolist()]
     left_out = {}
-    for name, method in {"pca": pca, "tsne": partial(tsne, seed=seed)}.items():
+    methods: dict[str, Callable[[np.ndarray], Projection]] = {
+        "pca": pca,
+        "tsne": partial(tsne, seed=seed),
+    }
+    for name, method in methods.items():
         try:
             projection = method(latents)
         except Unmeasurable as reason:
@@ -206,9 +210,7 @@ def _judge_generated(
     labels = [_label(inputs.pairs[row]) for row in train.tolist()]
 
     def classifier() -> LabelClassifier:
-        kept = common_labels(
-            labels, at_least=settings.pictures_per_label, at_most=settings.labels
-        )
+        kept = common_labels(labels, at_least=settings.pictures_per_label, at_most=settings.labels)
         return LabelClassifier.fit(embeds, labels, kept, seed=seed)
 
     wordnet = layout.PRETRAINED / "wordnet"
@@ -248,9 +250,7 @@ def _draw_generated(
     }
     write_png(
         layout.PICTURES / "nearest.png",
-        comparison_grid(
-            rows, [gallery.prompts[i] for i in closest], columns=GRID_COLUMNS, scale=2
-        ),
+        comparison_grid(rows, [gallery.prompts[i] for i in closest], columns=GRID_COLUMNS, scale=2),
     )
     with replacing(layout.CAPTIONS) as aside:
         table = pd.DataFrame({"prompt": gallery.prompts, "caption": captions})
@@ -258,7 +258,7 @@ def _draw_generated(
 
 
 def _write(every: dict[str, Scores]) -> None:
-    left_out = {}
+    left_out: dict[str, str] = {}
     for name, scores in every.items():
         write_json(layout.METRICS / f"{name}.json", scores.values)
         left_out |= {f"{name}.{measure}": why for measure, why in scores.left_out.items()}

@@ -1,9 +1,10 @@
 """The scratch folder: what an interrupted run left, found again only by the very same run.
 
-A run's checkpoints lie in `.scratch/<stage>/<fingerprint>`, where the fingerprint covers the stage's
-command, its params' values, the bytes of its deps, the versions of the libraries that compute, and
-the number of processes. A change of any of these is another run, which starts anew. DVC and git
-ignore the folder; `CODEBRUSH_SCRATCH` moves it (to a disk that outlives a rented machine, say).
+A run's checkpoints lie in `.scratch/<stage>/<fingerprint>`, where the fingerprint covers the
+stage's command, its params' values, the bytes of its deps, the versions of the libraries that
+compute, and the number of processes. A change of any of these is another run, which starts anew.
+DVC and git ignore the folder; `CODEBRUSH_SCRATCH` moves it (to a disk that outlives a rented
+machine, say).
 """
 
 from __future__ import annotations

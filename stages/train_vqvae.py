@@ -31,7 +31,7 @@ def main() -> None:
     accelerator = build_accelerator(settings.precision)
     with checkpoints("train_vqvae") as saved:
         torch.manual_seed(seed)
-        model = settings.build(texts.pooled.shape[1]).to(memory_format=torch.channels_last)
+        model = settings.build(texts.pooled.shape[1])
         task = VQVAETask(model, train, val, settings)
         curve = fit(
             task, settings, accelerator=accelerator, checkpoints=saved, seed=seed, label="VQ-VAE"

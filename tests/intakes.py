@@ -43,14 +43,16 @@ OFF = {"blip": "off", "lpips": "off", "lpips_net": "squeeze", "wordnet": "off"}
 
 # Runs the stage as the launcher does, and tells how much memory it took at most.
 DRIVER = """
-import resource, sys
+import sys
+from pathlib import Path
 from pipeline.errors import UserError
 from stages import download
 try:
     download.main()
 except UserError as error:
     sys.exit(f"error: {error}")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
+print(int(peak) // 1024)
 """
 
 

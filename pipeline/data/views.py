@@ -26,7 +26,7 @@ def shifted(images: Tensor, *, max_shift: int, generator: torch.Generator | None
     """
     if max_shift == 0:
         return images
-    batch, channels, height, width = images.shape
+    batch, _, height, width = images.shape
     padded = F.pad(images, [max_shift] * 4, mode="reflect")
     offsets = torch.randint(2 * max_shift + 1, (2, batch, 1), generator=generator)
     rows = (offsets[0] + torch.arange(height)).to(images.device)  # (B, H)

@@ -65,7 +65,7 @@ def generation_scores(
         seed: of the draw that shuffles prompts.
 
     Returns:
-        The scores, each group's captions by BLIP, and each generated picture's nearest training one.
+        The scores, BLIP's captions of each group, each generated picture's nearest training one.
     """
     scores = Scores()
     prompts, images = gallery.prompts, gallery.images
@@ -144,7 +144,5 @@ def _lpips(
     def mean(first: Tensor, second: Tensor) -> float:
         return float(lpips_distances(measure, first, second, batch_size=LPIPS_BATCH).mean())
 
-    found = {
-        group: mean(floats[group], floats["real"]) for group in floats if group != "real"
-    }
+    found = {group: mean(floats[group], floats["real"]) for group in floats if group != "real"}
     return {**found, "shuffled": mean(floats["generated"], floats["real"][torch.from_numpy(other)])}

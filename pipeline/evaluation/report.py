@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 GROUPS = ("generated", "first", "shuffled", "reconstructed", "real")
-HEADS = ("measure", "generated", "without reranking", "floor: shuffled", "reconstructed", "ceiling: real")
+HEADS = (
+    "measure",
+    "generated",
+    "without reranking",
+    "floor: shuffled",
+    "reconstructed",
+    "ceiling: real",
+)
 
 
 def report(values: Mapping[str, Mapping[str, Any]], left_out: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""One metrics file in the making: nested figures, and what could not be measured, with the reason."""
+"""One metrics file in the making: nested figures, and what could not be measured, and why."""
 
 from __future__ import annotations
 

@@ -20,8 +20,12 @@ def encoded(vqvae: VQVAE, painted: PaintedTexts, texts: Tensor) -> Tensor:
     """Codes (N, h, w) of the pictures, each beside its row of `texts` (N, text_dim)."""
     device = next(vqvae.parameters()).device
     rows = torch.arange(len(painted)).split(BATCH)
-    parts = [vqvae.encode(to_float(painted.images[r].to(device)), texts[r].to(device)) for r in rows]
-    return torch.cat(parts).cpu()
+    return torch.cat(
+        [
+            vqvae.encode(to_float(painted.images[r].to(device)), texts[r].to(device)).cpu()
+            for r in rows
+        ]
+    )
 
 
 def decoded(vqvae: VQVAE, codes: Tensor, texts: Tensor) -> Tensor:

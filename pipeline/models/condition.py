@@ -24,9 +24,7 @@ class TextCondition:
 
     def to(self, device: torch.device | str) -> TextCondition:
         """The same on `device`."""
-        return TextCondition(
-            self.pooled.to(device), self.tokens.to(device), self.mask.to(device)
-        )
+        return TextCondition(self.pooled.to(device), self.tokens.to(device), self.mask.to(device))
 
     def __len__(self) -> int:
         return len(self.pooled)

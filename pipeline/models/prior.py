@@ -1,4 +1,4 @@
-"""The prior over a VQ-VAE's whole grid: one PixelSNAIL a level, the lower seeing the upper's codes."""
+"""The prior over a VQ-VAE's grid: one PixelSNAIL a level, the lower seeing the upper's codes."""
 
 from __future__ import annotations
 

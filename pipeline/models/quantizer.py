@@ -34,7 +34,13 @@ class Quantizer(nn.Module):
     """
 
     def __init__(
-        self, kind: QuantizerKind, *, dim: int, n_embed: int, embed_dim: int, commitment_weight: float
+        self,
+        kind: QuantizerKind,
+        *,
+        dim: int,
+        n_embed: int,
+        embed_dim: int,
+        commitment_weight: float,
     ) -> None:
         super().__init__()
         self.is_fsq = kind == "fsq"

@@ -20,7 +20,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def save_model(model: nn.Module, config: Any, folder: Path) -> None:
-    """Write `model` and its `config` (a dataclass) into `folder`, which appears when it is whole."""
+    """Write `model` and its `config` (a dataclass) to `folder`, which appears when it is whole."""
     with replacing(folder) as aside:
         aside.mkdir()
         weights = aside / "model.safetensors"

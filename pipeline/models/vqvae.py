@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -117,7 +118,7 @@ class VQVAE(nn.Module):
 
     @torch.inference_mode()
     def decode(self, codes: Tensor, text_embeds: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) in [-1, 1] from codes (B, h, w) and text embeddings (B, text_dim)."""
+        """Pictures (B, 3, H, W) in [-1, 1] of codes (B, h, w), texts beside them (B, text_dim)."""
         return self._paint(self._lookup(codes), text_embeds).clamp(-1, 1)
 
     @torch.inference_mode()
@@ -128,16 +129,19 @@ class VQVAE(nn.Module):
 
     def _lookup(self, codes: Tensor) -> list[Tensor]:
         if tuple(codes.shape[1:]) != self.code_shape:
-            raise ValueError(f"codes of shape {tuple(codes.shape)}, expected (B, *{self.code_shape})")
+            shape = tuple(codes.shape)
+            raise ValueError(f"codes of shape {shape}, expected (B, *{self.code_shape})")
         levels = unpack_levels(codes, self.level_shapes)
         return [
-            rearrange(q.lookup(code.flatten(1)), "b (h w) c -> b c h w", h=code.shape[1])
-            for q, code in zip(self.quantizers, levels, strict=True)
+            rearrange(
+                cast(Quantizer, quantizer).lookup(code.flatten(1)),
+                "b (h w) c -> b c h w",
+                h=code.shape[1],
+            )
+            for quantizer, code in zip(self.quantizers, levels, strict=True)
         ]
 
-    def _quantize(
-        self, images: Tensor, text_embeds: Tensor
-    ) -> tuple[list[Tensor], Tensor, Tensor]:
+    def _quantize(self, images: Tensor, text_embeds: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
         features = self.encoder(images.contiguous(memory_format=torch.channels_last), text_embeds)
         if self.config.levels == 1:
             quantized, codes, loss = _apply(self.quantizers[0], features)

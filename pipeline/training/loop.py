@@ -94,14 +94,14 @@ def fit(
 class _Run:
     """The state of one run of the loop: what a checkpoint holds."""
 
-    def __init__(
-        self, task: Task, settings: TrainingSettings, accelerator: Accelerator
-    ) -> None:
+    def __init__(self, task: Task, settings: TrainingSettings, accelerator: Accelerator) -> None:
         self.task, self.settings, self.accelerator = task, settings, accelerator
         self.model = task.model.to(accelerator.device)
         self.optimizer = torch.optim.AdamW(
             _decayed_and_not(self.model, settings.weight_decay),
-            lr=settings.lr, betas=(0.9, 0.99), fused=True
+            lr=settings.lr,
+            betas=(0.9, 0.99),
+            fused=True,
         )
         self.wrapped = accelerator.prepare_model(self.model)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
@@ -222,7 +222,9 @@ def build_accelerator(precision: Literal["fp32", "bf16"]) -> Accelerator:
     """
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     mixed = "no" if precision == "fp32" else precision
-    return Accelerator(mixed_precision=mixed, kwargs_handlers=[unused])
+    # Without an accelerator it must be told that this is meant, or processes ignore one another.
+    alone = not torch.accelerator.is_available()
+    return Accelerator(cpu=alone, mixed_precision=mixed, kwargs_handlers=[unused])
 
 
 def batch_rows(rows: int, batch_size: int, *, step: int, seed: int) -> Tensor:
@@ -234,10 +236,10 @@ def batch_rows(rows: int, batch_size: int, *, step: int, seed: int) -> Tensor:
     first = step * batch_size
     positions = torch.arange(first, first + batch_size)
     epochs = positions // rows
-    shuffled = {
-        epoch: torch.randperm(rows, generator=torch.Generator().manual_seed(derive_seed(seed, epoch)))
-        for epoch in epochs.unique().tolist()
-    }
+    shuffled = {}
+    for epoch in epochs.unique().tolist():
+        generator = torch.Generator().manual_seed(derive_seed(seed, epoch))
+        shuffled[epoch] = torch.randperm(rows, generator=generator)
     pairs = zip(epochs.tolist(), (positions % rows).tolist(), strict=True)
     return torch.stack([shuffled[epoch][position] for epoch, position in pairs])
 
@@ -258,7 +260,7 @@ def update_ema(ema: nn.Module, model: nn.Module, *, decay: float, step: int) -> 
     Early on the average is short, or the random start would weigh on it for 1 / (1 - decay) steps.
     """
     decay = min(decay, step / (step + 10))
-    averaged = [p for p in ema.parameters() if p.is_floating_point()]
+    averaged: list[Tensor] = [p for p in ema.parameters() if p.is_floating_point()]
     current = [p.detach() for p in model.parameters() if p.is_floating_point()]
     torch._foreach_lerp_(averaged, current, 1 - decay)
     for kept, buffer in zip(ema.buffers(), model.buffers(), strict=True):

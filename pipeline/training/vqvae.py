@@ -49,7 +49,8 @@ class VQVAESettings(TrainingSettings):
         """A new model of these sizes; its weights come from torch's global generator."""
         names = VQVAEConfig.__dataclass_fields__.keys() - {"text_dim"}
         sizes = {name: getattr(self, name) for name in names}
-        return VQVAE(VQVAEConfig(**sizes, text_dim=text_dim))
+        model = VQVAE(VQVAEConfig(**sizes, text_dim=text_dim))
+        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class VQVAETask:
@@ -69,7 +70,7 @@ class VQVAETask:
         images = shifted(images, max_shift=self.settings.max_shift)
         kept = torch.rand(len(rows), 1) >= self.settings.text_dropout
         texts = (self.train.text_embeds[rows] * kept).to(device)
-        painted, codes, commitment = model(images, texts)
+        painted, _, commitment = model(images, texts)
         error = F.mse_loss(painted.float(), images)
         return error + commitment, {"mse": error.detach(), "commitment": commitment.detach()}
 

@@ -1,0 +1,129 @@
+"""The code store against pickled 64-bit rows in LMDB, the well-known scripts' way.
+
+    python -m benchmarks.code_store [--json results.json]
+"""
+
+from __future__ import annotations
+
+import pickle
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lmdb
+import numpy as np
+
+from benchmarks.measure import interleaved_seconds, report
+from pipeline.codes import CodeStore
+
+SHAPE, N_EMBED, RECORDS, MANY, BATCH = (16, 16), 512, 20_000, 1_000_000, 256
+
+
+class Row(NamedTuple):
+    """What the scripts pickle for a picture."""
+
+    codes: np.ndarray
+    filename: str
+
+
+def records(count: int) -> Iterator[tuple[np.ndarray, str]]:
+    """Random grids as a model gives them, 64-bit, each with a name."""
+    grids = np.random.default_rng(0).integers(N_EMBED, size=(1000, *SHAPE))
+    return ((grids[row % 1000], f"image_{row:07d}.jpg") for row in range(count))
+
+
+def write_pickled(path: Path, count: int) -> None:
+    with lmdb.open(str(path), map_size=1 << 40, subdir=False) as env:
+        with env.begin(write=True) as transaction:
+            for number, (codes, name) in enumerate(records(count)):
+                transaction.put(str(number).encode(), pickle.dumps(Row(codes, name)))
+            transaction.put(b"length", str(count).encode())
+
+
+def read_pickled(env: lmdb.Environment, row: int) -> Row:
+    with env.begin(write=False) as transaction:
+        return pickle.loads(transaction.get(str(row).encode()))
+
+
+def seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def million(path: Path) -> dict[str, Any]:
+    """A million records: rates, and how far memory grew while they were written."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    writing = seconds(lambda: CodeStore.write(path, records(MANY), shape=SHAPE, n_embed=N_EMBED))
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    opening = seconds(lambda: CodeStore.open(path).close())
+    rows = np.random.default_rng(1).integers(MANY, size=(400, BATCH)).tolist()
+    with CodeStore.open(path) as store:
+        reading = seconds(lambda: [store.batch(batch) for batch in rows])
+    return {
+        "what": "a million records",
+        "bytes a record": path.stat().st_size / MANY,
+        "writes/s": MANY / writing,
+        "reads/s, in batches": 400 * BATCH / reading,
+        "opening, ms": opening * 1e3,
+        "writing grew memory by, MiB": grown / 1024,
+    }
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = Path(folder) / "ours", Path(folder) / "theirs"
+
+        def write_theirs() -> None:
+            theirs.unlink(missing_ok=True)
+            write_pickled(theirs, RECORDS)
+
+        written = interleaved_seconds(
+            lambda: CodeStore.write(ours, records(RECORDS), shape=SHAPE, n_embed=N_EMBED),
+            write_theirs,
+            repeats=3,
+        )
+        rows = np.random.default_rng(1).permutation(RECORDS).tolist()
+        batches = [rows[i : i + BATCH] for i in range(0, RECORDS, BATCH)]
+        env = lmdb.open(str(theirs), subdir=False, readonly=True, lock=False, readahead=False)
+        with CodeStore.open(ours) as store, env:
+            for row in rows[:100]:  # both give the same
+                codes, name = store[row]
+                wanted = read_pickled(env, row)
+                if not np.array_equal(codes, wanted.codes) or name != wanted.filename:
+                    raise AssertionError(f"row {row} differs")
+            read = interleaved_seconds(
+                lambda: [store.batch(batch) for batch in batches],
+                lambda: [store[row] for row in rows],
+                lambda: [
+                    np.stack([read_pickled(env, row).codes for row in batch]) for batch in batches
+                ],
+                repeats=3,
+            )
+        results = [
+            {
+                "what": "ours",
+                "bytes a record": ours.stat().st_size / RECORDS,
+                "writes/s": RECORDS / written[0],
+                "reads/s, in batches": RECORDS / read[0],
+                "reads/s, one by one": RECORDS / read[1],
+            },
+            {
+                "what": "pickled",
+                "bytes a record": theirs.stat().st_size / RECORDS,
+                "writes/s": RECORDS / written[1],
+                "reads/s, in batches": RECORDS / read[2],
+            },
+        ]
+        results.append({"what": "ours to pickled"})
+        for key in list(results[1])[1:]:
+            results[2][key] = float(results[0][key]) / float(results[1][key])
+        results.append(million(Path(folder) / "million"))
+    report(results)
+
+
+if __name__ == "__main__":
+    main()
