@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from accelerate import Accelerator
 
 from pipeline.data.pairs import captioned, read_pairs
@@ -13,7 +14,8 @@ from stages import layout
 def main() -> None:
     """Run the stage."""
     pairs = read_pairs(layout.PAIRS)
-    accelerator = Accelerator()
+    # Without an accelerator it must be told that this is meant, or processes ignore one another.
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available())
     blip = Blip.from_pretrained(layout.BLIP).to(accelerator.device)
 
     images = extract_images(

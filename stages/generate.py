@@ -9,8 +9,8 @@ from pipeline.data.pairs import captioned, read_pairs
 from pipeline.devices import best_device
 from pipeline.files import replacing
 from pipeline.painter import Painter, SamplingSettings
+from pipeline.painting_files import file_name, params_digest, save_png
 from pipeline.params import load_section
-from pipeline.pictures import file_name, params_digest, save_png
 from stages import layout
 
 

@@ -15,7 +15,7 @@ from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.prior import Prior
 from pipeline.models.vqvae import VQVAE, VQVAEConfig
 from pipeline.painter import Painter, SamplingSettings
-from pipeline.pictures import file_name, save_png
+from pipeline.painting_files import file_name, save_png
 
 SETTINGS = {
     "temperature": 1.0, "top_k": 0, "top_p": 0.9, "guidance_scale": 1.5, "candidates": 3,
