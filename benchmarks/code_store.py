@@ -1,6 +1,6 @@
 """The code store against pickled 64-bit rows in LMDB, the well-known scripts' way.
 
-    python -m benchmarks.code_store [--json results.json]
+python -m benchmarks.code_store [--json results.json]
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ def records(count: int) -> Iterator[tuple[np.ndarray, str]]:
 
 
 def write_pickled(path: Path, count: int) -> None:
-    with lmdb.open(str(path), map_size=1 << 40, subdir=False) as env:
-        with env.begin(write=True) as transaction:
-            for number, (codes, name) in enumerate(records(count)):
-                transaction.put(str(number).encode(), pickle.dumps(Row(codes, name)))
-            transaction.put(b"length", str(count).encode())
+    env = lmdb.open(str(path), map_size=1 << 40, subdir=False)
+    with env, env.begin(write=True) as transaction:
+        for number, (codes, name) in enumerate(records(count)):
+            transaction.put(str(number).encode(), pickle.dumps(Row(codes, name)))
+        transaction.put(b"length", str(count).encode())
 
 
 def read_pickled(env: lmdb.Environment, row: int) -> Row:
     with env.begin(write=False) as transaction:
-        return pickle.loads(transaction.get(str(row).encode()))
+        return pickle.loads(transaction.get(str(row).encode()))  # type: ignore[arg-type]
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -103,7 +103,7 @@ def main() -> None:
                 ],
                 repeats=3,
             )
-        results = [
+        results: list[dict[str, Any]] = [
             {
                 "what": "ours",
                 "bytes a record": ours.stat().st_size / RECORDS,
@@ -120,7 +120,7 @@ def main() -> None:
         ]
         results.append({"what": "ours to pickled"})
         for key in list(results[1])[1:]:
-            results[2][key] = float(results[0][key]) / float(results[1][key])
+            results[2][key] = results[0][key] / results[1][key]
         results.append(million(Path(folder) / "million"))
     report(results)
 

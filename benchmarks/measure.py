@@ -59,7 +59,7 @@ def _processor() -> str:
 
 
 def report(rows: Sequence[dict[str, Any]]) -> None:
-    """Print `rows` under the machine as a table; with `--json PATH` on the command line, keep them."""
+    """Print `rows` as a table under the machine; `--json PATH` keeps them too."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", type=Path, help="write the figures here too")
     path = parser.parse_args().json

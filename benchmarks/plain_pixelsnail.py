@@ -46,7 +46,7 @@ class Gated(nn.Module):
 
     def forward(self, x: Tensor, aux: Tensor | None = None) -> Tensor:
         hidden = self.enter(F.elu(x))
-        if self.aux is not None:
+        if self.aux is not None and aux is not None:
             hidden = hidden + self.aux(F.elu(aux))
         return x + F.glu(self.leave(F.elu(hidden)), dim=1)
 
@@ -109,7 +109,7 @@ class PlainPixelSNAIL(nn.Module):
     ) -> None:
         super().__init__()
         half = kernel_size // 2
-        self.n_class, self.half = n_class, half
+        self.n_class, self.reach = n_class, half
         self.above = weight_norm(nn.Conv2d(n_class, channel, (half, kernel_size)))
         self.beside = weight_norm(nn.Conv2d(n_class, channel, (half + 1, half)))
         self.blocks = nn.ModuleList(
@@ -119,7 +119,7 @@ class PlainPixelSNAIL(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         h, w = codes.shape[1:]
-        half = self.half
+        half = self.reach
         x = F.one_hot(codes, self.n_class).permute(0, 3, 1, 2).to(self.out.bias.dtype)
         above = self.above(F.pad(x, (half, half, half, 0)))[:, :, :h]
         beside = self.beside(F.pad(x, (half, 0, half, 0)))[:, :, :, :w]

@@ -1,6 +1,6 @@
 """Training: a step of PixelSNAIL against one of the plain network of the same sizes.
 
-    python -m benchmarks.prior_training [--json results.json]
+python -m benchmarks.prior_training [--json results.json]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.models.causal import CausalConv
 from pipeline.models.pixelsnail import PixelSNAIL
 
 SIDE, N_CLASS, BATCH, REPEATS = 16, 512, 8, 3
-SIZES = {"channel": 128, "n_block": 4, "n_res_block": 4, "res_channel": 128}
+SIZES: dict[str, Any] = {"channel": 128, "n_block": 4, "n_res_block": 4, "res_channel": 128}
 
 
 def check() -> float:

@@ -25,7 +25,6 @@ SIDE, N_CLASS = 16, 512
 SIZES = {"n_class": N_CLASS, "channel": 128, "n_block": 4, "n_res_block": 4, "res_channel": 128}
 SMALL = {"n_class": 256, "channel": 64, "n_block": 2, "n_res_block": 2, "res_channel": 64}
 TEXT_DIM, TOKENS = 256, 20
-REPEATS = 5
 
 
 def texts(rows: int) -> TextCondition:
@@ -41,7 +40,7 @@ def build(kernel_size: int, side: int = SIDE, **options: Any) -> PixelSNAIL:
     prior = PixelSNAIL((side, side), kernel_size=kernel_size, **options).eval()
     with torch.no_grad():
         for parameter in prior.parameters():
-            parameter += 0.01 * torch.randn_like(parameter)
+            parameter.add_(torch.randn_like(parameter), alpha=0.01)
     return prior
 
 
@@ -99,17 +98,24 @@ def products_alone(prior: PixelSNAIL, batch: int) -> float:
     return best_seconds(run, repeats=3)
 
 
+def sampling(prior: PixelSNAIL, batch: int, *, repeats: int, guidance_scale: float = 1.0) -> float:
+    """Seconds for a batch of grids."""
+    cond = texts(batch)
+    return best_seconds(
+        lambda: sample_codes(prior, cond, guidance_scale=guidance_scale), repeats=repeats
+    )
+
+
 def main() -> None:
     plain = PlainPixelSNAIL(N_CLASS, 128, 5, 4, 4, 128).eval()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for batch in (16, 1):
         reference = full_passes(plain, batch)
         rows.append({"what": "plain 5×5, full passes", "batch": batch, "seconds": reference})
-        cond = texts(batch)
         for kernel_size in (5, 2):
             prior = build(kernel_size)
             off = check(prior)
-            seconds = best_seconds(lambda p=prior, c=cond: sample_codes(p, c), repeats=REPEATS)
+            seconds = sampling(prior, batch, repeats=5)
             floor = products_alone(prior, batch)
             rows.append(
                 {
@@ -124,29 +130,15 @@ def main() -> None:
             )
     for kernel_size in (5, 2):
         small, large = (
-            best_seconds(
-                lambda p=build(kernel_size, side): sample_codes(p, texts(16)), repeats=2
-            )
-            / side**2
-            for side in (16, 32)
+            sampling(build(kernel_size, side), 16, repeats=2) / side**2 for side in (16, 32)
         )
-        rows.append(
-            {
-                "what": f"cached {kernel_size}×{kernel_size}: a code at 32×32 to one at 16×16",
-                "batch": 16,
-                "times": large / small,
-            }
-        )
+        what = f"cached {kernel_size}×{kernel_size}: a code at 32×32 to one at 16×16"
+        rows.append({"what": what, "batch": 16, "times": large / small})
     prior = build(2, cross_attention=True, **SMALL)
     for batch in (16, 32, 64, 128):
-        cond = texts(batch)
-        seconds = best_seconds(
-            lambda c=cond: sample_codes(prior, c, guidance_scale=2.0), repeats=2
-        )
-        rows.append(
-            {"what": "default prior, guidance, 800 grids", "batch": batch}
-            | {"seconds": seconds * 800 / batch}
-        )
+        seconds = sampling(prior, batch, repeats=2, guidance_scale=2.0) * 800 / batch
+        what = "default prior, guidance, 800 grids"
+        rows.append({"what": what, "batch": batch, "seconds": seconds})
     report(rows)
 
 

@@ -3,8 +3,8 @@
 One file, no lock file. Keys are row numbers, four bytes big-endian, so that LMDB's order is the
 rows' order; the key `meta` holds the header, as JSON. A record is the codes as little-endian
 unsigned integers of the smallest type that holds `n_embed` of them, then the file name in UTF-8.
-Each begins with a CRC-32 of its key and content: a flipped bit is named, and never becomes a
-picture.
+Each begins with a CRC-32 of its key and content, checked when it is first read: a flipped bit is
+named, and never becomes a picture.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FORMAT, VERSION = "codebrush codes", 1
 META = b"meta"  # sorts behind every row number: 0x6d656d61 is 1.8 thousand million
 MAX_ROWS = int.from_bytes(META, "big")
 CHECKSUM = 4  # bytes
-ROWS_A_TRANSACTION = 50_000  # LMDB keeps a transaction's dirty pages in memory
+CHUNK = 8192  # records packed and put at a time: large enough, and flat in memory
 MAP_GROWTH = 4  # the map grows by this factor; it is address space and sparse file, not memory
 FIRST_MAP = 1 << 24
 
@@ -52,6 +52,7 @@ class CodeStore:
         self.shape: tuple[int, int] = header["shape"][0], header["shape"][1]
         self.n_embed, self._count = header["n_embed"], header["count"]
         self._dtype = np.dtype(header["dtype"])
+        self._checked = np.zeros(self._count, dtype=bool)  # rows whose checksum was right
         self._codes_end = CHECKSUM + self.shape[0] * self.shape[1] * self._dtype.itemsize
 
     @classmethod
@@ -87,8 +88,19 @@ class CodeStore:
         Raises:
             UserError: a record is damaged.
         """
-        cells = [self._record(row)[CHECKSUM : self._codes_end] for row in rows]
-        return np.frombuffer(b"".join(cells), self._dtype).reshape(-1, *self.shape).copy()
+        wanted = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows), dtype=np.int64)
+        for outside in wanted[(wanted < -self._count) | (wanted >= self._count)]:
+            self._place(int(outside))  # raises
+        wanted = wanted % max(1, self._count)  # not in place: it may be the caller's
+        get, end = self._transaction.get, self._codes_end
+        try:
+            records: list[Any] = [get(row.to_bytes(4, "big")) for row in wanted.tolist()]
+        except lmdb.Error:
+            records = [self._record(row) for row in wanted.tolist()]
+        for i in np.flatnonzero(~self._checked[wanted]).tolist():
+            self._check(int(wanted[i]), records[i])
+        cells = bytearray().join([record[CHECKSUM:end] for record in records])
+        return np.frombuffer(cells, self._dtype).reshape(-1, *self.shape)
 
     @property
     def filenames(self) -> list[str]:
@@ -96,17 +108,24 @@ class CodeStore:
         return [_name(self._record(row)[self._codes_end :]) for row in range(len(self))]
 
     def _record(self, row: int) -> memoryview:
-        row = int(row)
-        if not -self._count <= row < self._count:
-            raise IndexError(f"row {row} of a store of {self._count}")
-        row %= self._count
-        key = row.to_bytes(4, "big")
+        row = self._place(row)
         try:
-            record = self._transaction.get(key)
+            record = self._transaction.get(row.to_bytes(4, "big"))
         except lmdb.Error:
             record = None
-        if record is None or not _is_whole(key, record):
+        return self._check(row, record)
+
+    def _place(self, row: int) -> int:
+        if 0 <= row < self._count:
+            return int(row)
+        if -self._count <= row < 0:
+            return int(row) + self._count
+        raise IndexError(f"row {row} of a store of {self._count}")
+
+    def _check(self, row: int, record: memoryview | None) -> memoryview:
+        if record is None or not (self._checked[row] or _is_whole(row.to_bytes(4, "big"), record)):
             raise UserError(f"{self.path}: row {row} is missing or damaged; make the store again")
+        self._checked[row] = True
         return record
 
     def close(self) -> None:
@@ -150,10 +169,7 @@ class CodeStore:
             ValueError: a record of another shape, or with a code outside of [0, n_embed).
         """
         path, dtype = Path(path), _smallest_dtype(n_embed)
-        packed = (
-            _pack(row, codes, name, shape=shape, n_embed=n_embed, dtype=dtype)
-            for row, (codes, name) in enumerate(records)
-        )
+        packed = _packed(records, shape=(shape[0], shape[1]), n_embed=n_embed, dtype=dtype)
         with replacing(path) as aside:
             draft = aside.with_name(aside.name + ".draft")  # uncompacted, as large as its map
             remove(draft)
@@ -172,14 +188,33 @@ def _smallest_dtype(n_embed: int) -> np.dtype:
     raise UserError(f"n_embed is {n_embed}, the code store holds 1 to {1 << 32} codes")
 
 
-def _pack(
-    row: int, codes: np.ndarray, name: str, *, shape: tuple[int, int], n_embed: int, dtype: np.dtype
-) -> bytes:
-    if codes.shape != tuple(shape):
-        raise ValueError(f"row {row}: codes of shape {codes.shape}, expected {tuple(shape)}")
-    if codes.min() < 0 or codes.max() >= n_embed:
-        raise ValueError(f"row {row}: codes from {codes.min()} to {codes.max()}, n_embed {n_embed}")
-    return _sealed(row.to_bytes(4, "big"), codes.astype(dtype).tobytes() + name.encode("utf-8"))
+def _packed(
+    records: Iterable[tuple[np.ndarray, str]],
+    *,
+    shape: tuple[int, int],
+    n_embed: int,
+    dtype: np.dtype,
+) -> Iterator[list[tuple[bytes, bytes]]]:
+    """Check and pack records, a chunk of keys and values at a time."""
+    remaining, first = iter(records), 0
+    size = shape[0] * shape[1] * dtype.itemsize
+    while chunk := list(islice(remaining, CHUNK)):
+        for row, (codes, _) in enumerate(chunk, first):
+            if codes.shape != shape:
+                raise ValueError(f"row {row}: codes of shape {codes.shape}, expected {shape}")
+        grids = np.stack([codes for codes, _ in chunk])
+        if grids.min() < 0 or grids.max() >= n_embed:
+            place = int(((grids < 0) | (grids >= n_embed)).any(axis=(1, 2)).argmax())
+            low, high = grids[place].min(), grids[place].max()
+            raise ValueError(f"row {first + place}: codes from {low} to {high}, n_embed {n_embed}")
+        cells = grids.astype(dtype).tobytes()
+        items = []
+        for place, (_, name) in enumerate(chunk):
+            key = (first + place).to_bytes(4, "big")
+            body = cells[place * size : (place + 1) * size] + name.encode("utf-8")
+            items.append((key, _sealed(key, body)))
+        yield items
+        first += len(chunk)
 
 
 def _sealed(key: bytes, body: bytes) -> bytes:
@@ -192,7 +227,12 @@ def _is_whole(key: bytes, record: memoryview) -> bool:
 
 
 def _fill(
-    path: Path, packed: Iterator[bytes], *, shape: tuple[int, int], n_embed: int, dtype: np.dtype
+    path: Path,
+    packed: Iterator[list[tuple[bytes, bytes]]],
+    *,
+    shape: tuple[int, int],
+    n_embed: int,
+    dtype: np.dtype,
 ) -> int:
     """Append every record, then the header; returns their number."""
     # What is not yet renamed need not survive a crash: `replacing` syncs the compacted copy.
@@ -201,12 +241,11 @@ def _fill(
     )
     with env:
         count = 0
-        while chunk := list(islice(packed, ROWS_A_TRANSACTION)):
-            if count + len(chunk) > MAX_ROWS:
+        for items in packed:
+            if count + len(items) > MAX_ROWS:
                 raise UserError(f"{path}: a code store holds at most {MAX_ROWS} records")
-            items = [((count + i).to_bytes(4, "big"), value) for i, value in enumerate(chunk)]
             _put(env, items)
-            count += len(chunk)
+            count += len(items)
         header = {
             "format": FORMAT,
             "version": VERSION,

@@ -27,7 +27,9 @@ WINDOWS = [(0.0, 0.0, 1.0), (0.025, 0.025, 0.95)] + [
 CANDIDATES = 4  # a picture; a picture with more twins than this is tied to them through each other
 COARSE_ENOUGH = 0.75  # correlation at low resolution below which nothing is aligned
 FIRST_STEPS, FURTHER_STEPS = 2, 4
-PROMISING = 0.6  # correlation of detail after the first steps below which there are no further ones
+PROMISING = (
+    0.75  # correlation of detail after the first steps below which there are no further ones
+)
 GRID = 32  # samples a side while aligning
 LARGEST_CROP = 0.3  # an alignment that scales by more than this has run away
 # Of 300 watercolours of fruit, many alike to the eye, different ones reach 0.94; their crops, scans
@@ -105,8 +107,9 @@ def _windows(thumbnails: np.ndarray) -> np.ndarray:
     for look, (left, top, side) in zip(looks, WINDOWS, strict=True):
         small = _averaging(top, side) @ pixels @ _averaging(left, side).T
         look[:] = small.reshape(len(pixels), -1)
-    looks -= looks.mean(axis=2, keepdims=True)
-    return looks / np.maximum(np.linalg.norm(looks, axis=2, keepdims=True), 1e-3)
+        look -= look.mean(axis=1, keepdims=True)
+        look /= np.maximum(np.linalg.norm(look, axis=1, keepdims=True), 1e-3)
+    return looks
 
 
 def _averaging(start: float, length: float) -> np.ndarray:
