@@ -11,7 +11,7 @@ from pipeline.training.blip import BlipSettings, BlipTask
 from pipeline.training.blip_data import Matches
 from pipeline.training.loop import build_accelerator, fit
 from stages import layout
-from stages.scratch import checkpoints
+from stages.resuming import checkpoints
 
 
 def main() -> None:

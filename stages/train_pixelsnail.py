@@ -16,7 +16,7 @@ from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import build_accelerator, fit
 from pipeline.training.pixelsnail import PixelSNAILSettings, PixelSNAILTask, coded_levels
 from stages import layout
-from stages.scratch import checkpoints
+from stages.resuming import checkpoints
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from pipeline.params import load_section
 from pipeline.training.loop import build_accelerator, fit
 from pipeline.training.vqvae import VQVAESettings, VQVAETask
 from stages import layout
-from stages.scratch import checkpoints
+from stages.resuming import checkpoints
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 SIDE = 64  # of a thumbnail, whatever the picture's shape
 COARSE = 12
@@ -55,45 +56,51 @@ def aligned_pairs(thumbnails: np.ndarray) -> np.ndarray:
     """
     if len(thumbnails) < 2:
         return np.empty((0, 2), dtype=np.int64)
-    pairs, boxes = _candidates(thumbnails)
+    # BLAS would cut sums into as many parts as there are cores, and change their last digits.
+    with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        windows = _windows(thumbnails)
+        starts = range(0, len(thumbnails), CHUNK)
+        pairs = np.concatenate(list(pool.map(lambda at: _candidates(windows, at), starts)))
+        boxes = _nearest_windows(windows, pairs)
 
-    def fit(start: int) -> np.ndarray:
-        here, at = pairs[start : start + CHUNK], boxes[start : start + CHUNK]
-        at, score = _align(thumbnails, here, at, steps=FIRST_STEPS)
-        here, at = here[score >= PROMISING], at[score >= PROMISING]
-        _, score = _align(thumbnails, here, at, steps=FURTHER_STEPS)
-        return here[score >= FIT]
+        def fit(start: int) -> np.ndarray:
+            here, at = pairs[start : start + CHUNK], boxes[start : start + CHUNK]
+            at, score = _align(thumbnails, here, at, steps=FIRST_STEPS)
+            here, at = here[score >= PROMISING], at[score >= PROMISING]
+            _, score = _align(thumbnails, here, at, steps=FURTHER_STEPS)
+            return here[score >= FIT]
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         found = list(pool.map(fit, range(0, len(pairs), CHUNK)))
     return np.concatenate([np.empty((0, 2), dtype=np.int64), *found])
 
 
-def _candidates(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each picture the windows of others that it looks most like.
+def _candidates(windows: np.ndarray, start: int) -> np.ndarray:
+    """For each of CHUNK pictures from `start` on, those others that it looks most like a part of.
 
     Returns:
-        int64 (C, 2) of a picture and the one that it may be a crop of, and the windows as float32
-        (C, 4): left, top, width, height in shares of the side.
+        int64 (C, 2), sorted: a picture, and the one that it may be a crop of.
     """
-    windows = _windows(thumbnails)  # (windows, N, COARSE²)
-    n = len(thumbnails)
-    pairs = []
-    for start in range(0, n, CHUNK):
-        rows = np.arange(start, min(start + CHUNK, n))
-        best = windows[0, rows] @ windows[0].T
-        for window in windows[1:]:
-            np.maximum(best, windows[0, rows] @ window.T, out=best)
-        best[rows - start, rows] = -1.0
-        others = np.argpartition(-best, min(CANDIDATES, n - 1) - 1, axis=1)[:, :CANDIDATES]
-        alike = np.take_along_axis(best, others, axis=1) >= COARSE_ENOUGH
-        pairs.append(
-            np.stack([np.broadcast_to(rows[:, None], others.shape), others], axis=2)[alike]
-        )
-    found = np.concatenate(pairs)
-    found = found[np.lexsort(found.T[::-1])]
-    likeness = np.einsum("cd,wcd->cw", windows[0, found[:, 0]], windows[:, found[:, 1]])
-    return found, np.array(WINDOWS, np.float32)[likeness.argmax(axis=1)][:, [0, 1, 2, 2]]
+    n = windows.shape[1]
+    rows = np.arange(start, min(start + CHUNK, n))
+    best = windows[0, rows] @ windows[0].T
+    for window in windows[1:]:
+        np.maximum(best, windows[0, rows] @ window.T, out=best)
+    best[rows - start, rows] = -1.0
+    others = np.argpartition(-best, min(CANDIDATES, n - 1) - 1, axis=1)[:, :CANDIDATES]
+    others.sort(axis=1)
+    alike = np.take_along_axis(best, others, axis=1) >= COARSE_ENOUGH
+    return np.stack([np.broadcast_to(rows[:, None], others.shape), others], axis=2)[alike]
+
+
+def _nearest_windows(windows: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The window of each second picture that is most like the first one.
+
+    Returns:
+        float32 (C, 4): left, top, width, height in shares of the side.
+    """
+    whole = windows[0, pairs[:, 0]]
+    likeness = np.stack([np.einsum("cd,cd->c", whole, look[pairs[:, 1]]) for look in windows])
+    return np.array(WINDOWS, np.float32)[likeness.argmax(axis=0)][:, [0, 1, 2, 2]]
 
 
 def _windows(thumbnails: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.scratch import checkpoints, fingerprint, scratch_root
+from stages.resuming import checkpoints, fingerprint
+from stages.scratch import scratch_root
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -96,7 +97,7 @@ def test_experiments_in_copies_share_the_project_s_scratch(project, monkeypatch)
 
 def test_the_same_run_twice_at_once_is_refused_and_a_killed_one_is_no_hindrance(project):
     script = (
-        "import time; from stages.scratch import checkpoints\n"
+        "import time; from stages.resuming import checkpoints\n"
         "with checkpoints('paint') as saved:\n"
         "    print('in', flush=True); time.sleep(60)"
     )
