@@ -69,6 +69,7 @@ def test_an_interrupted_run_ends_in_the_bytes_of_an_undisturbed_one(tmp_path, st
     assert continued.steps == 12 - stop_at // 2 * 2  # from the last checkpoint, not from the start
     assert same(whole.model, continued.model)
     assert later == curve
+    assert [list(row) for row in later] == [list(row) for row in curve]  # columns of the file
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, capsys):

@@ -179,7 +179,8 @@ class _Run:
         for index, entries in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in entries.items()}
         state = {
-            "step": self.step, "curve": self.curve, "summed": self.summed,
+            "step": self.step, "curve": self.curve,
+            "summed": self.summed, "figures": list(self.sums),
             "best_loss": self.best_loss, "without_gain": self.without_gain,
         }  # fmt: skip
         return tensors, state
@@ -194,7 +195,8 @@ class _Run:
         self.ema.load_state_dict(parts["ema"])
         device = self.accelerator.device
         self.best = {k: v.to(device) for k, v in parts.get("best", {}).items()}
-        self.sums = {k: v.to(device) for k, v in parts.get("sums", {}).items()}
+        sums = parts.get("sums", {})  # a file of tensors has its own order; the curve's is theirs
+        self.sums = {k: sums[k].to(device) for k in state["figures"]}  # type: ignore[attr-defined]
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         for key, value in parts["optimizer"].items():
             index, _, name = key.partition(".")
