@@ -1,8 +1,9 @@
 """Resources that others trained or wrote, brought in once: BLIP, LPIPS's backbone, WordNet.
 
-Each is `off`, a local path, or `fetch`. What arrives is a folder that every later stage reads
-offline: `blip/retrieval` and `blip/captioner` (Hugging Face folders, weights as safetensors),
-`lpips` (a `TORCH_HOME`), `wordnet` (an `NLTK_DATA`), and `manifest.json` with each file's hash.
+Each is `off`, a local path, or `fetch`. What arrives are three folders that every later stage reads
+offline: `blip` (with `retrieval` and `captioner`, Hugging Face folders, weights as safetensors),
+`lpips` (a `TORCH_HOME`) and `wordnet` (an `NLTK_DATA`). Each holds a `manifest.json`: where its
+files are from, and their hashes; with `off` it holds nothing else.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ from __future__ import annotations
 import hashlib
 import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from pipeline.backbones import BACKBONES
 from pipeline.data.downloads import Downloads
 from pipeline.data.settings import Http
 from pipeline.data.store import DownloadStore
 from pipeline.errors import UserError
-from pipeline.files import write_json
+from pipeline.files import replacing, write_json
 from pipeline.params import Section
 
 OFF, FETCH = "off", "fetch"
@@ -34,12 +36,6 @@ CHECKPOINTS = {
 SAFE_WEIGHTS, PICKLED_WEIGHTS = "model.safetensors", "pytorch_model.bin"
 NEEDED = ("config.json", "vocab.txt")
 
-# torchvision's names; what follows the dash begins the SHA-256 of the file.
-BACKBONES = {
-    "alex": "alexnet-owt-7be5be79.pth",
-    "vgg": "vgg16-397923af.pth",
-    "squeeze": "squeezenet1_1-b8a52dc0.pth",
-}
 BACKBONES_FROM = "https://download.pytorch.org/models"
 WORDNET_FROM = "https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/corpora"
 WORDNET_FILES = tuple(
@@ -68,32 +64,43 @@ def bring_pretrained(
     backbones_from: str = BACKBONES_FROM,
     wordnet_from: str = WORDNET_FROM,
 ) -> None:
-    """Make a folder with what is asked for, and `manifest.json` of what it is and where it is from.
+    """Make the folders `blip`, `lpips` and `wordnet` with what is asked for.
 
     Args:
-        folder: must not exist yet.
+        folder: where to; those that are there are replaced.
         store, http: what is fetched goes through here (BLIP through `huggingface_hub`, which the
             environment's `HF_ENDPOINT` sends elsewhere).
 
     Raises:
         UserError: something asked for is not there; the line names the key and what is expected.
     """
-    folder.mkdir(parents=True)
     patient = http.model_copy(update={"deadline": LONGEST_FETCH, "max_bytes": LARGEST_FILE})
-    manifest: dict[str, Any] = {}
-    if settings.blip != OFF:
-        origins = _bring_blip(settings.blip, folder / "blip", store.folder / "huggingface")
-        manifest["blip"] = {"from": origins, "files": _hashes(folder / "blip")}
-    if settings.lpips != OFF:
+
+    def blip(to: Path) -> dict[str, str]:
+        return _bring_blip(settings.blip, to, store.folder / "huggingface")
+
+    def lpips(to: Path) -> str:
         name = BACKBONES[settings.lpips_net]
-        to = folder / "lpips" / "hub" / "checkpoints" / name
-        origin = _bring_backbone(settings.lpips, to, f"{backbones_from}/{name}", store, patient)
-        manifest["lpips"] = {"from": origin, "files": _hashes(folder / "lpips")}
-    if settings.wordnet != OFF:
-        to = folder / "wordnet" / "corpora" / "wordnet"
-        origin = _bring_wordnet(settings.wordnet, to, f"{wordnet_from}/wordnet.zip", store, patient)
-        manifest["wordnet"] = {"from": origin, "files": _hashes(folder / "wordnet")}
-    write_json(folder / "manifest.json", manifest)
+        file = to / "hub" / "checkpoints" / name
+        return _bring_backbone(settings.lpips, file, f"{backbones_from}/{name}", store, patient)
+
+    def wordnet(to: Path) -> str:
+        url = f"{wordnet_from}/wordnet.zip"
+        return _bring_wordnet(settings.wordnet, to / "corpora" / "wordnet", url, store, patient)
+
+    _bring(settings.blip, folder / "blip", blip)
+    _bring(settings.lpips, folder / "lpips", lpips)
+    _bring(settings.wordnet, folder / "wordnet", wordnet)
+
+
+def _bring(where: str, folder: Path, bring: Callable[[Path], Any]) -> None:
+    """Make `folder` by `bring`, which fills it and returns where from, and write its manifest."""
+    with replacing(folder) as aside:
+        aside.mkdir()
+        manifest = {}
+        if where != OFF:
+            manifest = {"from": bring(aside), "files": _hashes(aside)}
+        write_json(aside / "manifest.json", manifest)
 
 
 def _bring_blip(where: str, to: Path, scratch: Path) -> dict[str, str]:

@@ -13,7 +13,9 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import platform
 import sys
+from enum import StrEnum
 from pathlib import Path
 
 from pipeline.errors import UserError
@@ -29,11 +31,27 @@ MACHINE = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
     "OMP_WAIT_POLICY": "PASSIVE",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS repeats nothing exactly
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 PREPARED = "CODEBRUSH_PREPARED"
+
+
+class InstructionSet(StrEnum):
+    """How far the libraries that compute may go on an x86 processor."""
+
+    AVX2 = "avx2"
+    NATIVE = "native"
+
+
+PINNED = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "AVX2",
+    "OPENBLAS_CORETYPE": "Haswell",  # OpenBLAS' name for AVX2
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -42,7 +60,12 @@ def main(arguments: list[str]) -> int:
         stage = _known(arguments)
         if PREPARED not in os.environ:
             _replace_process(stage)
-        importlib.import_module(f"stages.{stage}").main()
+        module = importlib.import_module(f"stages.{stage}")
+        if "torch" in sys.modules:  # download does without the second that importing it takes
+            from pipeline.devices import repeat_exactly
+
+            repeat_exactly()
+        module.main()
     except UserError as error:
         return _say(str(error))
     except KeyboardInterrupt:
@@ -68,8 +91,12 @@ def _replace_process(stage: str) -> None:
     """Start again, as this same process, with the environment that the stage needs."""
     environment = {**MACHINE, **os.environ, PREPARED: "1"}
     if "threads" in read_yaml(Path("dvc.yaml"))["stages"][stage]["params"]:
-        # Sums are cut into as many parts as there are threads: their number is part of the result.
+        # Sums are cut into as many parts as there are threads, and each part into vectors as wide
+        # as the processor's: both are part of the result.
         environment["OMP_NUM_THREADS"] = str(load_section(PARAMS, "threads", int))
+        instructions = load_section(PARAMS, "instruction_set", InstructionSet)
+        if instructions is InstructionSet.AVX2 and platform.machine() in ("x86_64", "AMD64"):
+            environment |= PINNED
     command = [sys.executable, "-m"]
     processes = _processes() if stage in PARALLEL and "WORLD_SIZE" not in os.environ else 1
     if processes > 1:

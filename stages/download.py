@@ -36,5 +36,4 @@ def main() -> None:
         with replacing(layout.IMAGES) as aside:
             copy_pictures(intake.pictures, aside)
         write_pairs(layout.PAIRS, intake.pairs)
-        with replacing(layout.PRETRAINED) as aside:
-            bring_pretrained(pretrained, aside, store=store, http=settings.http)
+        bring_pretrained(pretrained, layout.PRETRAINED, store=store, http=settings.http)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,28 +19,23 @@ from pipeline.data.views import to_uint8
 from pipeline.devices import best_device
 from pipeline.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.evaluation.blip_scores import blip_scores
+from pipeline.evaluation.drawings import draw_generated, draw_latents, draw_reconstructions
 from pipeline.evaluation.generation_scores import Gallery, generation_scores
 from pipeline.evaluation.labels import LabelClassifier, common_labels
-from pipeline.evaluation.memorising import Nearest
 from pipeline.evaluation.perceptual import find_lpips
 from pipeline.evaluation.prior_scores import prior_scores
-from pipeline.evaluation.projection import Projection, pca, tsne
 from pipeline.evaluation.report import report
 from pipeline.evaluation.scores import Scores
-from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.evaluation.vqvae_scores import decoded, vqvae_scores
-from pipeline.files import replacing, write_json, write_tsv
+from pipeline.files import replacing, write_json
 from pipeline.models.blip import Blip
 from pipeline.models.prior import Prior
 from pipeline.models.vqvae import VQVAE
 from pipeline.params import Section, load_section
-from pipeline.plots import comparison_grid, image_grid, scatter, write_png
 from pipeline.progress import say
 from pipeline.provenance import provenance
 from pipeline.training.pixelsnail import coded_levels
 from stages import layout
-
-GRID_COLUMNS = 8
 
 
 class EvaluateSettings(Section):
@@ -103,7 +97,13 @@ def main() -> None:
         inputs.vqvae, painted, captions, codes=inputs.codes[test], seed=seed
     )
     reconstructed = decoded(inputs.vqvae, inputs.codes[test], painted.text_embeds)
-    every["vqvae"].left_out |= _draw_latents(inputs, test, seed=seed)
+    every["vqvae"].left_out |= draw_latents(
+        inputs.vqvae.latents(inputs.codes[test]).flatten(1).numpy(),
+        [_label(pair) for pair in test_pairs],
+        tables=layout.LATENTS,
+        pictures=layout.PICTURES,
+        seed=seed,
+    )
 
     say("judging the prior")
     levels = coded_levels(
@@ -125,13 +125,8 @@ def main() -> None:
         inputs, painted, test_pairs, to_uint8(reconstructed).numpy(), settings, seed=seed
     )
     shown = slice(0, settings.shown // 2)
-    pairs_shown = {
-        "original": painted.images[shown].numpy(),
-        "painted": to_uint8(reconstructed[shown]).numpy(),
-    }
-    write_png(
-        layout.PICTURES / "reconstructions.png",
-        comparison_grid(pairs_shown, columns=GRID_COLUMNS, scale=2),
+    draw_reconstructions(
+        painted.images[shown].numpy(), to_uint8(reconstructed[shown]).numpy(), layout.PICTURES
     )
     _write(every)
 
@@ -149,36 +144,6 @@ def _load() -> Inputs:
         codes=codes,
         shown=store_rows(pairs, records=len(codes)),
     )
-
-
-def _draw_latents(inputs: Inputs, test: torch.Tensor, *, seed: int) -> dict[str, str]:
-    """Draw the test pictures' latents in the plane; returns what could not be drawn, and why."""
-    latents = inputs.vqvae.latents(inputs.codes[test]).flatten(1).numpy()
-    labels = [_label(inputs.pairs[row]) for row in test.tolist()]
-    left_out = {}
-    methods: dict[str, Callable[[np.ndarray], Projection]] = {
-        "pca": pca,
-        "tsne": partial(tsne, seed=seed),
-    }
-    for name, method in methods.items():
-        try:
-            projection = method(latents)
-        except Unmeasurable as reason:
-            left_out[f"latents.{name}"] = str(reason)
-            continue
-        rows = [
-            {"x": x, "y": y, "label": label or "none"}
-            for (x, y), label in zip(projection.points.tolist(), labels, strict=True)
-        ]
-        write_tsv(layout.LATENTS / f"{name}.tsv", rows)
-        scatter(
-            layout.PICTURES / f"latents_{name}.png",
-            projection.points,
-            labels,
-            title=f"Latents of the test pictures ({name})",
-            axes=("first axis", "second axis"),
-        )
-    return left_out
 
 
 def _judge_generated(
@@ -220,41 +185,15 @@ def _judge_generated(
         training=training,
         training_embeds=embeds,
         classifier=classifier,
-        wordnet=wordnet if wordnet.exists() else None,
+        wordnet=wordnet if (wordnet / "corpora").exists() else None,
         lpips=find_lpips(layout.PRETRAINED / "lpips"),
         seed=seed,
     )
-    _draw_generated(gallery, captions["generated"], training, nearest, shown=settings.shown)
-    return scores
-
-
-def _draw_generated(
-    gallery: Gallery,
-    captions: Sequence[str],
-    training: np.ndarray,
-    nearest: Nearest,
-    *,
-    shown: int,
-) -> None:
-    images = gallery.images["generated"]
-    first = slice(0, shown)
-    write_png(
-        layout.PICTURES / "generated.png",
-        image_grid(images[first], gallery.prompts[first], columns=GRID_COLUMNS, scale=2),
-    )
-    closest = np.argsort(nearest.distances, kind="stable")[: shown // 2]
-    rows = {
-        "generated": images[closest],
-        "nearest\nin training": training[nearest.rows[closest]],
-        "real": gallery.images["real"][closest],
-    }
-    write_png(
-        layout.PICTURES / "nearest.png",
-        comparison_grid(rows, [gallery.prompts[i] for i in closest], columns=GRID_COLUMNS, scale=2),
-    )
+    draw_generated(gallery, training, nearest, layout.PICTURES, shown=settings.shown)
     with replacing(layout.CAPTIONS) as aside:
-        table = pd.DataFrame({"prompt": gallery.prompts, "caption": captions})
+        table = pd.DataFrame({"prompt": gallery.prompts, "caption": captions["generated"]})
         table.to_csv(aside, sep="\t", index=False, lineterminator="\n")
+    return scores
 
 
 def _write(every: dict[str, Scores]) -> None:

@@ -39,12 +39,13 @@ def test_code_deps_are_exactly_the_modules_imported(stage):
 
 @each_stage
 def test_params_listed_are_exactly_those_read(stage):
-    threads = {"threads"} if "threads" in STAGES[stage]["params"] else set()  # by the launcher
-    assert set(STAGES[stage]["params"]) == sections_read(stage) | threads
+    by_launcher = {"threads", "instruction_set"} & set(STAGES[stage]["params"])
+    assert set(STAGES[stage]["params"]) == sections_read(stage) | by_launcher
 
 
 def test_every_stage_whose_sums_threads_cut_lists_them():
-    assert [s for s in STAGES if "threads" not in STAGES[s]["params"]] == ["download"]
+    for param in ("threads", "instruction_set"):
+        assert [s for s in STAGES if param not in STAGES[s]["params"]] == ["download"]
 
 
 @each_stage

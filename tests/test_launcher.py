@@ -53,6 +53,7 @@ def test_an_unknown_stage_is_one_line(project, arguments, said):
         ("train_vqvae", "n_embed: 256", "n_embed: 70000", "vqvae.n_embed = 70000"),
         ("train_vqvae", "downsample: 4", "downsample: 5", "image_size = 64: expected a multiple"),
         ("train_vqvae", "threads: 2", "threads: two", "threads = 'two'"),
+        ("train_vqvae", "set: avx2", "set: avx3", "instruction_set = 'avx3'"),
         ("train_pixelsnail", "kernel_size: 2", "kernel: 2", "pixelsnail.kernel: unknown key"),
         ("generate", "top_p: 0.95", "top_p: 1.5", "generate.top_p = 1.5"),
         ("evaluate", "match_threshold: 0.5", "match_threshold: 5.0", "match_threshold = 5.0"),

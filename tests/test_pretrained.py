@@ -28,7 +28,7 @@ OFF = {"blip": "off", "lpips": "off", "lpips_net": "squeeze", "wordnet": "off"}
 
 
 def bring(folder: Path, urls: dict[str, str] | None = None, **changes: str) -> dict[str, Any]:
-    """Bring what is asked for into folder/out; returns the manifest."""
+    """Bring what is asked for into folder/out; returns the manifests."""
     with DownloadStore.open(folder / "store") as store:
         bring_pretrained(
             Pretrained(**{**OFF, **changes}),  # type: ignore[arg-type]
@@ -37,8 +37,8 @@ def bring(folder: Path, urls: dict[str, str] | None = None, **changes: str) -> d
             http=TEST_HTTP,
             **(urls or {}),
         )
-    manifest: dict[str, Any] = json.loads((folder / "out" / "manifest.json").read_text())
-    return manifest
+    parts = sorted((folder / "out").iterdir())
+    return {part.name: json.loads((part / "manifest.json").read_text()) for part in parts}
 
 
 def checkpoint(folder: Path, *, pickled: bool = False, leave_out: str = "") -> Path:
@@ -70,9 +70,18 @@ def wordnet(**more: bytes) -> bytes:
     return zipped({**files, **more})
 
 
-def test_off_makes_a_folder_with_an_empty_manifest(tmp_path: Path) -> None:
-    assert bring(tmp_path) == {}
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["manifest.json"]
+def test_off_makes_folders_with_empty_manifests(tmp_path: Path) -> None:
+    assert bring(tmp_path) == {"blip": {}, "lpips": {}, "wordnet": {}}
+    files = sorted(p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("out/*/*"))
+    assert files == [f"{part}/manifest.json" for part in ("blip", "lpips", "wordnet")]
+
+
+def test_what_is_asked_for_replaces_what_was_there(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "mine" / "retrieval")
+    checkpoint(tmp_path / "mine" / "captioner")
+    assert bring(tmp_path, blip=str(tmp_path / "mine"))["blip"] != {}
+    assert bring(tmp_path)["blip"] == {}
+    assert not (tmp_path / "out" / "blip" / "retrieval").exists()
 
 
 def test_an_off_that_yaml_takes_for_false_is_off(tmp_path: Path) -> None:
@@ -155,7 +164,7 @@ def test_wordnet_is_unpacked_and_nothing_beside_it(tmp_path: Path) -> None:
         bring(tmp_path, urls, wordnet="fetch")
     found = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")}
     expected = {f"wordnet/corpora/wordnet/{name}" for name in pretrained.WORDNET_FILES}
-    assert found == {*expected, "manifest.json"}
+    assert found == {*expected, *(f"{part}/manifest.json" for part in OFF if part != "lpips_net")}
     assert not list(tmp_path.rglob("evil"))
 
 

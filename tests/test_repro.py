@@ -21,6 +21,7 @@ yaml = YAML()
 SMALL_TRAINING = {"steps": 6, "batch_size": 8, "validate_every": 3, "checkpoint_every": 1}
 TINY = {
     "threads": 1,
+    "instruction_set": "avx2",
     "data": {"sample": {"train": 60, "test": 20, "size": 32}},
     "blip": {
         **SMALL_TRAINING, "image_size": 16, "hidden_size": 16, "vision_layers": 1,

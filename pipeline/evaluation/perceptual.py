@@ -16,15 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.backbones import BACKBONES
 from pipeline.errors import UserError
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
-# torchvision's names of the backbones' weights.
-BACKBONES = {
-    "alex": "alexnet-owt-7be5be79.pth",
-    "vgg": "vgg16-397923af.pth",
-    "squeeze": "squeezenet1_1-b8a52dc0.pth",
-}
 SLICE = re.compile(r"^slice\d+\.")  # lpips cuts a backbone's layers into slices, numbers unchanged
 
 

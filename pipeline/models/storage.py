@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import digest, replacing
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -28,7 +27,7 @@ def save_model(model: nn.Module, config: Any, folder: Path) -> None:
         entry = {
             "model": type(model).__name__,
             "config": dataclasses.asdict(config),
-            "blake2b": _digest(weights),  # safetensors has no checksum of its own
+            "blake2b": digest(weights),  # safetensors has no checksum of its own
         }
         (aside / "config.json").write_text(json.dumps(entry, indent=2) + "\n", encoding="utf-8")
 
@@ -45,9 +44,9 @@ def load_model(folder: Path, config: type, build: Callable[[Any], M]) -> M:
     """
     try:
         entry = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        name, values, digest = entry["model"], entry["config"], entry["blake2b"]
+        name, values, whole = entry["model"], entry["config"], entry["blake2b"]
         weights = folder / "model.safetensors"
-        if _digest(weights) != digest:
+        if digest(weights) != whole:
             raise UserError(f"{weights}: damaged (its checksum differs); make it again")
         wanted = getattr(build, "__name__", "")
         if name != wanted:
@@ -64,8 +63,3 @@ def load_model(folder: Path, config: type, build: Callable[[Any], M]) -> M:
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]

@@ -75,7 +75,7 @@ class BlipSettings(TrainingSettings):
         """What training starts from: the checkpoint in `pretrained` if there is one, else a new
         model whose words come from the texts of `pairs`, its weights from torch's global generator.
         """
-        if pretrained.exists():
+        if (pretrained / "retrieval").exists():
             blip = BlipCheckpoint.load(pretrained)
             blip.tokenizer.model_max_length = min(self.max_text_length, blip.text_limit)
             blip.set_search(max_length=self.caption_max_length, num_beams=self.num_beams)

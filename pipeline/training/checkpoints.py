@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from pipeline.files import replacing
+from pipeline.files import digest, replacing
 from pipeline.progress import say
 
 KEPT = 2  # the newest may be torn by a failing disk; the one before is the way back
@@ -38,14 +37,14 @@ class Checkpoints:
         with replacing(written) as aside:
             plain = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
             save_file(plain, aside, metadata={"state": json.dumps(state)})
-        written.rename(self.folder / f"{step:09d}-{_digest(written)}.safetensors")
+        written.rename(self.folder / f"{step:09d}-{digest(written)}.safetensors")
         for old in self._newest_first()[KEPT:]:
             old.unlink()
 
     def load(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
         """The newest checkpoint whose bytes are whole, or None to start from the beginning."""
         for path in self._newest_first():
-            if _digest(path) == path.stem.split("-")[1]:
+            if digest(path) == path.stem.split("-")[1]:
                 try:
                     with safe_open(path, framework="pt") as file:
                         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -58,8 +57,3 @@ class Checkpoints:
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("*-*.safetensors"), reverse=True)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
