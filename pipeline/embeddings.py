@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from torch import Tensor
 from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.models.condition import TextCondition
+
+DIGEST = "blake2b"  # of all tensors: safetensors has no checksum of its own
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,15 @@ def _save(path: Path, tensors: dict[str, Tensor], *, names: Sequence[str]) -> No
     whole = {key: tensor.cpu().contiguous() for key, tensor in tensors.items()}
     whole["names"] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
     with replacing(path) as aside:
-        save_file(whole, aside)
+        save_file(whole, aside, metadata={DIGEST: _digest(whole)})
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        digest.update(f"{name} {tuple(tensors[name].shape)} ".encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _load(path: Path, keys: Sequence[str]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -120,10 +131,13 @@ def _load(path: Path, keys: Sequence[str]) -> tuple[dict[str, Tensor], tuple[str
         raise UserError(f"{path}: no such file; extract_embeddings makes it")
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in keys}
-            names = tuple(json.loads(file.get_tensor("names").numpy().tobytes()))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            whole = (file.metadata() or {}).get(DIGEST) == _digest(tensors)
+        if not whole:
+            raise UserError(f"{path}: damaged (its checksum differs); make it again")
+        names = tuple(json.loads(tensors.pop("names").numpy().tobytes()))
     except (SafetensorError, ValueError) as error:
         raise UserError(f"{path}: no embeddings: {' '.join(str(error).split())}") from None
-    if {len(names)} != {len(tensor) for tensor in tensors.values()}:
-        raise UserError(f"{path}: damaged, its parts have different lengths")
+    if set(tensors) != set(keys):
+        raise UserError(f"{path}: holds {', '.join(tensors)}: expected {', '.join(keys)}")
     return tensors, names

@@ -2,16 +2,15 @@
 
 Each is `off`, a local path, or `fetch`. What arrives are three folders that every later stage reads
 offline: `blip` (with `retrieval` and `captioner`, Hugging Face folders, weights as safetensors),
-`lpips` (a `TORCH_HOME`) and `wordnet` (an `NLTK_DATA`). Each holds a `manifest.json`: where its
-files are from, and their hashes; with `off` it holds nothing else.
+`lpips` (a `TORCH_HOME`) and `wordnet` (an `NLTK_DATA`). Each holds a `manifest.json`: its
+origin, and the hashes of its files; with `off` it holds nothing else.
 """
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -22,8 +21,9 @@ from pipeline.data.downloads import Downloads
 from pipeline.data.settings import Http
 from pipeline.data.store import DownloadStore
 from pipeline.errors import UserError
-from pipeline.files import replacing, write_json
+from pipeline.files import replacing
 from pipeline.params import Section
+from pipeline.sealing import seal_folder
 
 OFF, FETCH = "off", "fetch"
 # YAML 1.1 reads an unquoted off as false; `dvc exp run -S pretrained.blip=off` may write it so.
@@ -97,10 +97,8 @@ def _bring(where: str, folder: Path, bring: Callable[[Path], Any]) -> None:
     """Make `folder` by `bring`, which fills it and returns where from, and write its manifest."""
     with replacing(folder) as aside:
         aside.mkdir()
-        manifest = {}
-        if where != OFF:
-            manifest = {"from": bring(aside), "files": _hashes(aside)}
-        write_json(aside / "manifest.json", manifest)
+        origin = bring(aside) if where != OFF else None
+        seal_folder(aside, origin=origin)
 
 
 def _bring_blip(where: str, to: Path, scratch: Path) -> dict[str, str]:
@@ -239,14 +237,3 @@ def _fetch(url: str, key: str, store: DownloadStore, http: Http) -> Path:
     if fetched.entry is None:
         raise UserError(f"{key} = 'fetch': {url}: {fetched.error}")
     return store.body(fetched.entry.sha256)
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    """Each file's SHA-256, by its path in the folder."""
-    files: Iterable[Path] = sorted(path for path in folder.rglob("*") if path.is_file())
-    hashes = {}
-    for file in files:
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        hashes[file.relative_to(folder).as_posix()] = digest
-    return hashes

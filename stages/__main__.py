@@ -14,9 +14,12 @@ import errno
 import importlib
 import os
 import platform
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
+
+import psutil
 
 from pipeline.errors import UserError
 from pipeline.params import load_section, read_yaml
@@ -24,19 +27,20 @@ from stages.layout import PARAMS
 
 PARALLEL = ("finetune_blip", "extract_embeddings", "train_vqvae", "train_pixelsnail")
 
-# glibc hands every large block back to the kernel and faults it in at the next step; keeping them
-# saves a VQ-VAE step a fifth of its time. Threads that sleep at a barrier, instead of spinning,
-# don't collapse when another program takes one of the cores.
 MACHINE = {
+    # glibc hands every large block back to the kernel and faults it in at the next step; keeping
+    # them saves a VQ-VAE step a fifth of its time.
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
-    "OMP_WAIT_POLICY": "PASSIVE",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS repeats nothing exactly
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 PREPARED = "CODEBRUSH_PREPARED"
+
+# What the machine, not the project, is short of.
+SHORTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class InstructionSet(StrEnum):
@@ -72,10 +76,11 @@ def main(arguments: list[str]) -> int:
         return _say("interrupted; the next run goes on from the last checkpoint", status=130)
     except FloatingPointError as error:
         return _say(f"{stage}: {error}")
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+    except Exception as error:
+        shortage = _shortage(error)
+        if shortage is None:
             raise
-        return _say(f"{stage}: {error.filename or 'a file'}: {error.strerror}; nothing was lost")
+        return _say(f"{stage}: {shortage}; mend that and run it again, nothing was lost")
     return 0
 
 
@@ -90,18 +95,30 @@ def _known(arguments: list[str]) -> str:
 def _replace_process(stage: str) -> None:
     """Start again, as this same process, with the environment that the stage needs."""
     environment = {**MACHINE, **os.environ, PREPARED: "1"}
-    if "threads" in read_yaml(Path("dvc.yaml"))["stages"][stage]["params"]:
-        # Sums are cut into as many parts as there are threads, and each part into vectors as wide
-        # as the processor's: both are part of the result.
-        environment["OMP_NUM_THREADS"] = str(load_section(PARAMS, "threads", int))
-        instructions = load_section(PARAMS, "instruction_set", InstructionSet)
-        if instructions is InstructionSet.AVX2 and platform.machine() in ("x86_64", "AMD64"):
-            environment |= PINNED
     command = [sys.executable, "-m"]
     processes = _processes() if stage in PARALLEL and "WORLD_SIZE" not in os.environ else 1
     if processes > 1:
         command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    if "threads" in read_yaml(Path("dvc.yaml"))["stages"][stage]["params"]:
+        # Sums are cut into as many parts as there are threads, and each part into vectors as wide
+        # as the processor's: both are part of the result.
+        threads = load_section(PARAMS, "threads", int)
+        environment = {**_waiting(threads * processes), **environment}
+        environment["OMP_NUM_THREADS"] = str(threads)
+        instructions = load_section(PARAMS, "instruction_set", InstructionSet)
+        if instructions is InstructionSet.AVX2 and platform.machine() in ("x86_64", "AMD64"):
+            environment |= PINNED
     os.execve(sys.executable, [*command, "stages", stage], environment)
+
+
+def _waiting(threads: int) -> dict[str, str]:
+    """How threads wait for each other: spinning where each has a core of its own, else asleep.
+
+    Asleep, BLIP's training step took twice as long on two idle cores; spinning, it took two and a
+    half times as long as asleep while another program held one of them.
+    """
+    idle = (1 - psutil.cpu_percent(interval=0.3) / 100) * (os.cpu_count() or 1)
+    return {} if idle > threads - 0.5 else {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def _processes() -> int:
@@ -115,6 +132,18 @@ def _processes() -> int:
     if not given.isdecimal() or int(given) < 1:
         raise UserError(f"CODEBRUSH_PROCESSES = {given!r}: expected a whole number of at least 1")
     return int(given)
+
+
+def _shortage(error: Exception) -> str | None:
+    """What ran out, in one line, if that is what happened; whatever library noticed it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in SHORTAGES:
+        return f"{error.filename or 'a file'}: {error.strerror}"
+    if isinstance(error, MemoryError) or re.search("out of memory|allocate memory", text, re.I):
+        return f"not enough memory ({text[:120]}); a smaller batch_size takes less"
+    if any(os.strerror(number) in text for number in SHORTAGES):  # safetensors, LMDB
+        return text[:200]
+    return None
 
 
 def _say(line: str, *, status: int = 1) -> int:

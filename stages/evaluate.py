@@ -34,6 +34,7 @@ from pipeline.models.vqvae import VQVAE
 from pipeline.params import Section, load_section
 from pipeline.progress import say
 from pipeline.provenance import provenance
+from pipeline.sealing import check_folder
 from pipeline.training.pixelsnail import coded_levels
 from stages import layout
 
@@ -132,6 +133,8 @@ def main() -> None:
 
 
 def _load() -> Inputs:
+    for folder in (layout.GENERATED, layout.PRETRAINED / "lpips", layout.PRETRAINED / "wordnet"):
+        check_folder(folder)
     device = best_device()
     pairs = captioned(read_pairs(layout.PAIRS))
     with CodeStore.open(layout.CODES) as store:

@@ -11,6 +11,7 @@ from pipeline.files import replacing
 from pipeline.painter import Painter, SamplingSettings
 from pipeline.painting_files import file_name, params_digest, save_png
 from pipeline.params import load_section
+from pipeline.sealing import seal_folder
 from stages import layout
 
 
@@ -54,3 +55,4 @@ def main() -> None:
                 }
             )
         pd.DataFrame(rows).to_csv(folder / "index.csv", index=False, lineterminator="\n")
+        seal_folder(folder)

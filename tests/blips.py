@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from pipeline.data.images import content_name
 from pipeline.data.pairs import Pair
 from pipeline.models.blip_checkpoint import BlipCheckpoint
 from pipeline.training.blip import BlipSettings
@@ -45,8 +48,7 @@ def write_pairs_and_pictures(
     pairs = []
     for number in range(3 * len(places) * of_each):
         colour, place = list(COLOURS)[number % 3], places[number // 3 % len(places)]
-        name = f"{split}-{number:03d}.png"
-        Image.fromarray(picture(colour, place, number)).save(folder / name)
+        name = _stored(folder, picture(colour, place, number), number)
         label = "NO" if number % 2 else "YES"
         told = colour if label == "YES" else list(COLOURS)[(number + 1) % 3]
         pairs.append(
@@ -56,6 +58,19 @@ def write_pairs_and_pictures(
             )
         )  # fmt: skip
     return pairs
+
+
+def _stored(folder: Path, image: np.ndarray, number: int) -> str:
+    """Write a picture under the name that its bytes give it; names sort as the numbers do."""
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "PNG")
+    for padding in count():  # behind a PNG's end, where no reader looks
+        data = stream.getvalue() + str(padding).encode()
+        if content_name(data).startswith(f"{number:02x}"):
+            break
+    name = f"{content_name(data)}.png"
+    (folder / name).write_bytes(data)
+    return name
 
 
 def build(pairs: list[Pair] | None = None, **changes) -> BlipCheckpoint:

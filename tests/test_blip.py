@@ -200,22 +200,29 @@ def test_a_folder_that_is_no_blip_is_refused_in_one_line(folder: Path, tmp_path:
         build().save(tmp_path / name)
         return tmp_path / name
 
-    damaged = copy("damaged")
-    weights = damaged / "captioner" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-100])
-    swapped = copy("swapped")
+    def unsealed(name: str) -> Path:
+        (copy(name) / "manifest.json").unlink()
+        return tmp_path / name
+
+    def cut(folder: Path) -> Path:
+        weights = folder / "captioner" / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-100])
+        return folder
+
+    swapped = unsealed("swapped")
     (swapped / "captioner/model.safetensors").write_bytes(
         (swapped / "retrieval/model.safetensors").read_bytes()
     )
-    unfed = copy("unfed")
+    unfed = unsealed("unfed")
     (unfed / "retrieval/preprocessor_config.json").unlink()
-    other = copy("other")
+    other = unsealed("other")
     build(image_size=24).save(tmp_path / "larger")
     (other / "captioner").rename(tmp_path / "old")
     (tmp_path / "larger/captioner").rename(other / "captioner")
     for path, said in [
         (tmp_path / "missing", "no such"),
-        (damaged, "no checkpoint of BlipForConditionalGeneration"),
+        (cut(copy("damaged")), "captioner/model.safetensors: damaged"),
+        (cut(unsealed("foreign")), "no checkpoint of BlipForConditionalGeneration"),
         (swapped, "it lacks text_decoder"),
         (unfed, "no such file"),
         (other, "24"),

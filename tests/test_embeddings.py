@@ -67,7 +67,12 @@ def test_a_missing_or_damaged_file_is_named_in_one_line(tmp_path: Path):
         with pytest.raises(UserError, match="broken: no embeddings") as caught:
             TextEmbeddings.load(tmp_path / "broken")
         assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="no embeddings"):
+    flipped = bytearray(whole)
+    flipped[-9] ^= 1
+    (tmp_path / "broken").write_bytes(flipped)
+    with pytest.raises(UserError, match="broken: damaged"):
+        TextEmbeddings.load(tmp_path / "broken")
+    with pytest.raises(UserError, match="texts: holds .*: expected vectors"):
         ImageEmbeddings.load(tmp_path / "texts")
 
 

@@ -24,6 +24,7 @@ from pipeline.params import load_section
 from pipeline.pretrained import BACKBONES, CHECKPOINTS, Pretrained, bring_pretrained
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "pretrained"
+NOTHING = {"origin": None, "files": {}}
 OFF = {"blip": "off", "lpips": "off", "lpips_net": "squeeze", "wordnet": "off"}
 
 
@@ -71,7 +72,7 @@ def wordnet(**more: bytes) -> bytes:
 
 
 def test_off_makes_folders_with_empty_manifests(tmp_path: Path) -> None:
-    assert bring(tmp_path) == {"blip": {}, "lpips": {}, "wordnet": {}}
+    assert bring(tmp_path) == dict.fromkeys(("blip", "lpips", "wordnet"), NOTHING)
     files = sorted(p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("out/*/*"))
     assert files == [f"{part}/manifest.json" for part in ("blip", "lpips", "wordnet")]
 
@@ -79,8 +80,8 @@ def test_off_makes_folders_with_empty_manifests(tmp_path: Path) -> None:
 def test_what_is_asked_for_replaces_what_was_there(tmp_path: Path) -> None:
     checkpoint(tmp_path / "mine" / "retrieval")
     checkpoint(tmp_path / "mine" / "captioner")
-    assert bring(tmp_path, blip=str(tmp_path / "mine"))["blip"] != {}
-    assert bring(tmp_path)["blip"] == {}
+    assert bring(tmp_path, blip=str(tmp_path / "mine"))["blip"] != NOTHING
+    assert bring(tmp_path)["blip"] == NOTHING
     assert not (tmp_path / "out" / "blip" / "retrieval").exists()
 
 
@@ -138,7 +139,7 @@ def test_a_local_backbone_is_where_torch_looks_for_it(tmp_path: Path) -> None:
     (source / name).write_bytes(b"weights")
     manifest = bring(tmp_path, lpips=str(tmp_path / "torch"))
     assert (tmp_path / "out" / "lpips" / "hub" / "checkpoints" / name).read_bytes() == b"weights"
-    assert manifest["lpips"]["from"] == str(source / name)
+    assert manifest["lpips"]["origin"] == str(source / name)
 
 
 def test_a_fetched_backbone_must_have_the_hash_in_its_name(
@@ -297,7 +298,7 @@ def test_fetched_checkpoints_come_from_the_hub_with_their_revision(
     for part, repository in CHECKPOINTS.items():
         checkpoint(hub / repository, pickled=part == "captioner")
     manifest = bring(tmp_path, blip="fetch")
-    assert manifest["blip"]["from"]["retrieval"] == f"{CHECKPOINTS['retrieval']}@{'c' * 40}"
+    assert manifest["blip"]["origin"]["retrieval"] == f"{CHECKPOINTS['retrieval']}@{'c' * 40}"
     assert set(manifest["blip"]["files"]) == {
         f"{part}/{name}"
         for part in CHECKPOINTS

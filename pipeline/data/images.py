@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import warnings
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from pipeline.errors import UserError
 
 # What Pillow decodes by itself. Its other plugins stay shut: some start programs (EPS), some are
 # containers of further files.
@@ -25,6 +28,7 @@ FORMATS = {
     "TIFF": "tif",
     "BMP": "bmp",
 }
+NAME_DIGITS = 20  # of the SHA-256: 80 bits tell any two pictures apart
 # Above this Pillow itself warns of a decompression bomb, so no limit of ours can be higher.
 MOST_PIXELS = 89_000_000
 # Its warning says nothing that `decode_image` does not check itself.
@@ -147,6 +151,11 @@ def _line(error: BaseException) -> str:
     return text[:200] if text else type(error).__name__
 
 
+def content_name(data: bytes) -> str:
+    """What a file of these bytes is called in the images folder, without the ending."""
+    return hashlib.sha256(data).hexdigest()[:NAME_DIGITS]
+
+
 def load_images(folder: Path, names: Sequence[str], size: int) -> np.ndarray:
     """Read pictures that `download` has checked, cropped at the centre to a square and resized.
 
@@ -157,12 +166,20 @@ def load_images(folder: Path, names: Sequence[str], size: int) -> np.ndarray:
 
     Returns:
         uint8 (N, size, size, 3), the same bytes on every call.
+
+    Raises:
+        UserError: a file is missing or damaged.
     """
     images = np.empty((len(names), size, size, 3), dtype=np.uint8)
 
     def read(row: int) -> None:
-        image = decode_image((folder / names[row]).read_bytes(), max_pixels=MOST_PIXELS)
-        images[row] = square(image, size)
+        try:
+            data = (folder / names[row]).read_bytes()
+        except FileNotFoundError:
+            raise UserError(f"{folder / names[row]}: no such file; run download again") from None
+        if names[row].partition(".")[0] != content_name(data):
+            raise UserError(f"{folder / names[row]}: damaged (its bytes have another checksum)")
+        images[row] = square(decode_image(data, max_pixels=MOST_PIXELS), size)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         for _ in pool.map(read, range(len(names))):  # reading the results raises what went wrong

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.sealing import read_rows, write_rows
 
 SPLITS = ("train", "val", "test")
 
@@ -41,33 +41,24 @@ class Pair:
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
     """Write pairs as JSON Lines in the order of their ids."""
-    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as stream:
-        for pair in sorted(pairs, key=lambda p: p.id):
-            stream.write(json.dumps(asdict(pair), ensure_ascii=False) + "\n")
+    write_rows(path, (asdict(pair) for pair in sorted(pairs, key=lambda p: p.id)))
 
 
 def read_pairs(path: Path) -> list[Pair]:
     """Read what `write_pairs` wrote.
 
     Raises:
-        UserError: the file is missing, or a line of it is not a pair.
+        UserError: the file is missing or damaged, or a line of it is not a pair.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        return [_pair(record, where) for where, record in read_rows(path)]
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; the download stage makes it") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text") from None
-    return [_parse(line, f"{path}:{n}") for n, line in enumerate(lines, start=1) if line]
 
 
-def _parse(line: str, where: str) -> Pair:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        raise UserError(f"{where}: not a JSON object") from None
+def _pair(record: dict[str, Any], where: str) -> Pair:
     names = {field.name for field in fields(Pair)}
-    if not isinstance(record, dict) or set(record) != names:
+    if set(record) != names:
         raise UserError(f"{where}: expected the keys {', '.join(sorted(names))}")
     if record["split"] not in SPLITS:
         raise UserError(f"{where}: split = {record['split']!r}: allowed are {', '.join(SPLITS)}")

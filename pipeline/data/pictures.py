@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections import Counter
@@ -15,13 +14,12 @@ from urllib.parse import urljoin
 from pipeline.data.dedupe import Signature, signature
 from pipeline.data.downloads import Downloads
 from pipeline.data.fetch import FetchError, clean_url
-from pipeline.data.images import ImageError, picture_type
+from pipeline.data.images import ImageError, content_name, picture_type
 from pipeline.data.settings import Http
 from pipeline.data.store import DownloadStore
 from pipeline.progress import progress
 
 HAS_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
-NAME_DIGITS = 20  # of the SHA-256: 80 bits tell any two pictures apart
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ def examine(
             return Picture(Source(None, error.reason, error.detail))
         except OSError as error:
             return Picture(Source(None, "no_file", error.strerror or "cannot be read"))
-        name = f"{hashlib.sha256(data).hexdigest()[:NAME_DIGITS]}.{ending}"
+        name = f"{content_name(data)}.{ending}"
         return Picture(Source(path), name, signature(image))
 
     # As many at a time as there are cores: each holds one picture, decoded, in memory.

@@ -26,6 +26,7 @@ from transformers.models.blip.modeling_blip import (
 from pipeline.data.tokenizer import ENCODE
 from pipeline.errors import UserError
 from pipeline.files import replacing
+from pipeline.sealing import check_folder, seal_folder
 
 M = TypeVar("M", bound=BlipPreTrainedModel)
 
@@ -127,6 +128,7 @@ class BlipCheckpoint:
                 self.tokenizer.save_pretrained(aside / name)
                 text = json.dumps(preprocessor, indent=2) + "\n"
                 (aside / name / PREPROCESSOR).write_text(text, encoding="utf-8")
+            seal_folder(aside)
 
     @classmethod
     def load(cls, folder: Path) -> BlipCheckpoint:
@@ -135,6 +137,7 @@ class BlipCheckpoint:
         Raises:
             UserError: a file is missing or damaged, or the two don't go together.
         """
+        check_folder(folder)
         retrieval, captioner = folder / "retrieval", folder / "captioner"
         first, second = (_load_preprocessor(part) for part in (retrieval, captioner))
         if first != second:

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pipeline.errors import UserError
-from pipeline.files import digest, replacing
+from pipeline.files import replacing
+from pipeline.sealing import digest
 
 M = TypeVar("M", bound=nn.Module)
 

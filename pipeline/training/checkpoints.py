@@ -10,8 +10,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from pipeline.files import digest, replacing
+from pipeline.files import replacing
 from pipeline.progress import say
+from pipeline.sealing import digest
 
 KEPT = 2  # the newest may be torn by a failing disk; the one before is the way back
 

@@ -1,0 +1,94 @@
+"""Checksums where a file's format has none: damage is named, and never becomes a picture."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.files import replacing, write_json
+
+MANIFEST = "manifest.json"
+CHECKSUM = "crc32"  # the last key of a sealed row
+
+
+def digest(path: Path) -> str:
+    """The BLAKE2b of a file's bytes, its first 32 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
+
+
+def seal_folder(folder: Path, **facts: Any) -> None:
+    """Write `manifest.json` into a folder: the SHA-256 of each file by its path, and `facts`."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    hashes = {file.relative_to(folder).as_posix(): _sha256(file) for file in files}
+    write_json(folder / MANIFEST, {**facts, "files": hashes})
+
+
+def check_folder(folder: Path) -> None:
+    """See that the files of a sealed folder are what they were; a folder without a seal passes.
+
+    Raises:
+        UserError: one is missing or damaged.
+    """
+    manifest = folder / MANIFEST
+    if not manifest.exists():
+        return
+    try:
+        files = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{manifest}: damaged; make {folder} again") from None
+    for name, expected in files.items():
+        file = folder / name
+        if not file.is_file():
+            raise UserError(f"{file}: missing; make {folder} again")
+        if _sha256(file) != expected:
+            raise UserError(f"{file}: damaged (its checksum differs); make {folder} again")
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON Lines, each row with a CRC-32 of its text and of how many rows follow it."""
+    rows = list(rows)
+    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as stream:
+        for left, row in zip(reversed(range(len(rows))), rows, strict=True):
+            sealed = {**row, CHECKSUM: _crc32(row, left)}
+            stream.write(json.dumps(sealed, ensure_ascii=False) + "\n")
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place ("file:line") and content of each row that `write_rows` wrote.
+
+    Raises:
+        UserError: a line is not JSON, or not what was written.
+        FileNotFoundError: there is no such file.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text") from None
+    if lines.pop():
+        raise UserError(f"{path}: cut short; make it again")
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}:{number}"
+        try:
+            row = json.loads(line)
+        except ValueError:
+            raise UserError(f"{where}: not a JSON object") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{where}: not a JSON object")
+        if row.pop(CHECKSUM, None) != _crc32(row, len(lines) - number):
+            raise UserError(f"{where}: damaged (its checksum differs); make the file again")
+        yield where, row
+
+
+def _crc32(row: Mapping[str, Any], left: int) -> int:
+    return zlib.crc32(json.dumps(row, ensure_ascii=False).encode(errors="surrogatepass"), left)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
