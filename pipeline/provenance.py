@@ -30,9 +30,13 @@ def provenance() -> dict[str, Any]:
 
 
 def _processor() -> str:
+    """Name, family and model: rented machines of one name differ in how they add."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as stream:  # noqa: PTH123 not a project file
-            names = [line for line in stream if line.startswith("model name")]
+            first = stream.read().partition("\n\n")[0]
     except OSError:
         return platform.processor()
-    return names[0].partition(":")[2].strip() if names else platform.processor()
+    pairs = (line.partition(":") for line in first.splitlines())
+    facts = {key.strip(): value.strip() for key, _, value in pairs}
+    name = facts.get("model name", platform.processor())
+    return f"{name}, family {facts.get('cpu family', '?')}, model {facts.get('model', '?')}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,69 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from ruamel.yaml import YAML
-
-ROOT = Path(__file__).resolve().parents[1]
-yaml = YAML()
-
-SMALL_TRAINING = {"steps": 6, "batch_size": 8, "validate_every": 3, "checkpoint_every": 1}
-TINY = {
-    "threads": 1,
-    "instruction_set": "avx2",
-    "data": {"sample": {"train": 60, "test": 20, "size": 32}},
-    "blip": {
-        **SMALL_TRAINING, "image_size": 16, "hidden_size": 16, "vision_layers": 1,
-        "text_layers": 1, "heads": 2, "projection_dim": 8,
-    },
-    "vqvae": {
-        **SMALL_TRAINING, "image_size": 32, "levels": 2, "n_embed": 32, "channel": 16,
-        "n_res_block": 1, "res_channel": 16, "embed_dim": 8,
-    },
-    "pixelsnail": {
-        **SMALL_TRAINING, "channel": 32, "n_block": 1, "n_res_block": 1, "res_channel": 16,
-    },
-    "generate": {"test_prompts": 10, "candidates": 2, "batch_size": 8},
-    "evaluate": {"pictures_per_label": 2, "shown": 8},
-}  # fmt: skip
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "GIT_CONFIG_COUNT": "2",
-    "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "Painter",
-    "GIT_CONFIG_KEY_1": "user.email", "GIT_CONFIG_VALUE_1": "painter@example.org",
-}  # fmt: skip
-
-
-def run(project: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        command, cwd=project, env=ENVIRONMENT, capture_output=True, text=True, timeout=280
-    )
-    assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done
-
-
-def change(project: Path, changes: dict) -> None:
-    def merge(old: dict, new: dict) -> None:
-        for key, value in new.items():
-            if isinstance(value, dict):
-                merge(old[key], value)
-            else:
-                assert key in old, key
-                old[key] = value
-
-    path = project / "params.yaml"
-    params = yaml.load(path)
-    merge(params, changes)
-    yaml.dump(params, path)
-
-
-def stages_run(output: str) -> list[str]:
-    return [line.split("'")[1] for line in output.splitlines() if "Running stage" in line]
-
-
-def locked(project: Path) -> dict[str, str]:
-    lock = yaml.load(project / "dvc.lock")
-    return {out["path"]: out["md5"] for s in lock["stages"].values() for out in s["outs"]}
+from tiny import ENVIRONMENT, change, locked, make_project, run, stages_run
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +19,7 @@ def project(tmp_path_factory) -> Path:
     """A repository in which everything was made once."""
     folder = tmp_path_factory.mktemp("repro") / "codebrush"
     folder.mkdir()
-    for name in ("pipeline", "stages"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore"):
-        shutil.copy(ROOT / name, folder / name)
-    change(folder, TINY)
-    run(folder, "git", "init", "-q")
-    run(folder, "dvc", "init", "-q")
+    make_project(folder)
     assert len(stages_run(run(folder, "dvc", "repro").stdout)) == 8
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "everything")
@@ -118,6 +48,20 @@ def test_a_second_repro_runs_nothing_and_the_status_is_clean(project):
     assert run(project, "dvc", "status").stdout.strip() == "Data and pipelines are up to date."
     assert run(project, "git", "status", "--porcelain").stdout == ""
     assert not list((project / ".scratch").rglob("*.safetensors"))
+
+
+def test_elsewhere_with_another_clock_locale_and_hash_seed_the_bytes_are_the_same(
+    project, tmp_path
+):
+    run(tmp_path, "git", "clone", "-q", str(project), "elsewhere")
+    elsewhere = {
+        "TZ": "Pacific/Auckland", "LC_ALL": "C", "PYTHONHASHSEED": "4711", "USER": "someone",
+        "HOME": str(tmp_path), "CODEBRUSH_SCRATCH": str(tmp_path / "scratch"),
+    }  # fmt: skip
+    done = run(tmp_path / "elsewhere", "dvc", "repro", "--force", **elsewhere)
+    assert len(stages_run(done.stdout)) == 8
+    assert locked(tmp_path / "elsewhere") == locked(project)
+    assert run(tmp_path / "elsewhere", "git", "status", "--porcelain").stdout == ""
 
 
 def test_models_load_by_the_names_that_the_readme_gives(project):

@@ -1,0 +1,155 @@
+"""What each part is worth: the default run with only that part changed, as one table.
+
+    python -m benchmarks.ablations --seeds 0 1
+
+Each row is a DVC experiment in a copy of the workspace (`dvc exp run --temp`), so every stage that
+the change does not touch comes out of the run cache. All rows train with the same small budget.
+Experiments that are there already are kept, so an interrupted table goes on; the table is made of
+what `dvc exp show` says, and written to docs/ablations.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from pipeline.files import replacing
+
+BUDGET = ("vqvae.steps=400", "pixelsnail.steps=300", "generate.test_prompts=120")
+TABLE = Path("docs/ablations.md")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One change; `name` is the experiment's, `part` and `change` are for readers."""
+
+    name: str
+    part: str
+    change: str
+    flags: tuple[str, ...] = ()
+
+
+ROWS = (
+    Row("base", "nothing", "the default, with this budget"),
+    Row("no-text", "text in the VQ-VAE", "trained without it", ("vqvae.text_dropout=1.0",)),
+    Row("pooled", "cross-attention", "pooled text alone", ("pixelsnail.cross_attention=false",)),
+    Row("no-attention", "PixelSNAIL's attention", "off", ("pixelsnail.attention=false",)),
+    # A step of the 5×5 block takes 1.4 times as long, so it has fewer of them.
+    Row(
+        "port-block", "PixelSNAIL's block", "5×5 of the port, equal time",
+        ("pixelsnail.kernel_size=5", "pixelsnail.steps=215"),
+    ),
+    Row("unguided", "guidance scale", "1", ("generate.guidance_scale=1.0",)),
+    Row("guided-3", "guidance scale", "3", ("generate.guidance_scale=3.0",)),
+    Row("first", "best of 4 by matching", "best of 1", ("generate.candidates=1",)),
+    Row("no-ema", "EMA weights", "off", ("vqvae.ema_decay=0.0", "pixelsnail.ema_decay=0.0")),
+    Row("cosine", "quantiser", "cosine codebook", ("vqvae.quantizer=cosine",)),
+    Row("fsq", "quantiser", "FSQ", ("vqvae.quantizer=fsq",)),
+    Row("two-levels", "levels", "two", ("vqvae.levels=2",)),
+    Row("one-view", "augmented views", "one view", ("dump_codes.views=1",)),
+    Row("uncorrupted", "token corruption", "off", ("pixelsnail.token_corruption=0.0",)),
+)  # fmt: skip
+
+# Heading, metrics file, path in it, digits.
+COLUMNS = (
+    ("PSNR", "vqvae", ("psnr",), 2),
+    ("codes used", "vqvae", ("codebook", "used"), 2),
+    ("bits a code", "pixelsnail", ("bits",), 3),
+    ("below unigram", "pixelsnail", ("below_unigram",), 3),
+    ("text gain", "pixelsnail", ("text_gain",), 3),
+    ("label accuracy", "generation", ("label_accuracy", "generated"), 3),
+    ("… unranked", "generation", ("label_accuracy", "first"), 3),
+    ("BLEU", "generation", ("bleu", "generated"), 3),
+    ("Fréchet", "generation", ("frechet", "generated"), 4),
+)
+
+
+def experiments(shown: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The name and metrics of every finished experiment in the JSON of `dvc exp show`."""
+    for commit in shown:
+        for experiment in commit.get("experiments") or []:
+            for revision in experiment["revs"]:
+                if revision.get("name") and revision.get("data"):
+                    files = revision["data"]["metrics"]
+                    yield (
+                        revision["name"],
+                        {Path(f).stem: entry.get("data", {}) for f, entry in files.items()},
+                    )
+
+
+def _finished() -> dict[str, Mapping[str, Any]]:
+    command = ["dvc", "exp", "show", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(experiments(json.loads(done.stdout)))
+
+
+def _cell(found: Sequence[Mapping[str, Any]], file: str, path: Sequence[str], digits: int) -> str:
+    values = []
+    for metrics in found:
+        value: Any = metrics[file]
+        for part in path:
+            value = value[part]
+        values.append(float(value))
+    spread = (max(values) - min(values)) / 2
+    return f"{mean(values):.{digits}f}" + (f" ± {spread:.{digits}f}" if len(values) > 1 else "")
+
+
+def table(finished: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]) -> str:
+    """The rows that are finished with every seed, as Markdown: means, and half the range."""
+    lines = [
+        "| part | change | " + " | ".join(column[0] for column in COLUMNS) + " |",
+        "| --- | --- |" + " --- |" * len(COLUMNS),
+    ]
+    for row in ROWS:
+        names = [_name(row, seed) for seed in seeds]
+        if all(name in finished for name in names):
+            found = [finished[name] for name in names]
+            cells = [_cell(found, file, path, digits) for _, file, path, digits in COLUMNS]
+            lines.append(f"| {row.part} | {row.change} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _name(row: Row, seed: int) -> str:
+    return f"ablation-{row.name}-{seed}"
+
+
+def main() -> None:
+    """Run what is missing, then write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--set", nargs="*", default=[], help="params of every row, as key=value")
+    parser.add_argument("--table-only", action="store_true", help="run nothing")
+    given = parser.parse_args()
+    for seed in given.seeds:
+        for row in () if given.table_only else ROWS:
+            if _name(row, seed) in _finished():
+                continue
+            changes = [f"seed={seed}", *BUDGET, *given.set, *row.flags]
+            flags = [part for change in changes for part in ("-S", change)]
+            print(f"== {row.part}: {row.change} (seed {seed})", flush=True)
+            command = ["dvc", "exp", "run", "--temp", "--name", _name(row, seed), *flags]
+            if status := subprocess.run(command).returncode:
+                sys.exit(status)
+    budget = ", ".join(f"`{change}`" for change in (*BUDGET, *given.set))
+    page = (
+        "# What each part is worth\n\n"
+        f"Made by `python -m benchmarks.ablations --seeds {' '.join(map(str, given.seeds))}`: "
+        f"the default with {budget}, and in each row one part changed. "
+        "Means over the seeds, ± half of their range.\n\n"
+    )
+    with replacing(TABLE) as aside:
+        aside.write_text(page + table(_finished(), given.seeds), encoding="utf-8")
+    print(f"written to {TABLE}")
+
+
+if __name__ == "__main__":
+    main()
