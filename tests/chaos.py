@@ -73,6 +73,13 @@ class Sandbox:
         names = [next(iter(out)) if isinstance(out, dict) else out for out in listed]
         return [self.folder / name for name in names]
 
+    def remove_outs(self, stage: str) -> None:
+        for out in self.outs(stage):
+            if out.is_dir():
+                shutil.rmtree(out)
+            elif out.exists():  # unlinking nothing is an error on a read-only disk
+                out.unlink()
+
     def made(self, stage: str) -> dict[str, str]:
         """The hash of each file that the stage makes."""
         files = [f for out in self.outs(stage) for f in ([out] if out.is_file() else _files(out))]
@@ -86,8 +93,7 @@ class Sandbox:
         kill_after: float | None = None,
     ) -> Attempt:
         """Run a stage as DVC does, its outs removed before; perhaps kill it after some seconds."""
-        for out in self.outs(stage):
-            shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+        self.remove_outs(stage)
         said = Path(tempfile.gettempdir()) / f"chaos-{os.getpid()}.txt"
         arguments = (str(self.folder), stage, fault, str(said))
         process = self.context.Process(target=_run_stage, args=arguments)
@@ -238,8 +244,7 @@ class Chaos:
         self._short(name, stage, done)
 
     def forbid(self, name: str, stage: str) -> None:
-        for out in self.sandbox.outs(stage):  # DVC would have removed them before
-            shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+        self.sandbox.remove_outs(stage)  # while it can be done
         subprocess.run(["mount", "-o", "remount,ro", self.sandbox.folder.parent], check=True)
         try:
             done = self.sandbox.attempt(stage)

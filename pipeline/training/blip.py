@@ -233,7 +233,7 @@ class BlipTask:
     def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the three losses, on shifted pictures."""
         figures = model(self._batch(self.train, rows, max_shift=self.settings.max_shift))
-        figures["temperature"] = self.objectives.temperature.detach()
+        figures["temperature"] = self.objectives.temperature.detach().clone()  # before this step
         return self._sum(figures), figures
 
     def validate(self, model: nn.Module) -> dict[str, float]:
