@@ -9,6 +9,7 @@ gradients and two moments).
 
 from __future__ import annotations
 
+import io
 import resource
 import tempfile
 import time
@@ -27,6 +28,7 @@ from transformers.models.blip.modeling_blip import (
 )
 
 from benchmarks.measure import report
+from pipeline.data.images import content_name
 from pipeline.data.pairs import Pair
 from pipeline.models.blip import Blip
 from pipeline.models.blip_checkpoint import BlipCheckpoint
@@ -96,12 +98,13 @@ def ask(folder: Path, images: np.ndarray, timer: Timer) -> None:
 
 def train(folder: Path, images: np.ndarray, timer: Timer) -> None:
     """Two steps of fine-tuning and a validation."""
-    pairs = [
-        Pair(i, f"{i}.png", "train", text, text, "", "NO" if i % 2 else "YES", ())
-        for i, text in enumerate(TEXTS)
-    ]
-    for pair, image in zip(pairs, images, strict=True):
-        Image.fromarray(image).save(folder / pair.image)
+    pairs = []
+    for i, (text, image) in enumerate(zip(TEXTS, images, strict=True)):
+        stream = io.BytesIO()
+        Image.fromarray(image).save(stream, "PNG")
+        name = f"{content_name(stream.getvalue())}.png"
+        (folder / name).write_bytes(stream.getvalue())
+        pairs.append(Pair(i, name, "train", text, text, "", "NO" if i % 2 else "YES", ()))
     blip = SETTINGS.start(pairs, pretrained=folder / "blip")
     matches = Matches.load(
         pairs, "train", images=folder, image_size=blip.image_size, tokenizer=blip.tokenizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,20 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tiny import ENVIRONMENT, change, locked, make_project, run, stages_run
+from tiny import ENVIRONMENT, ROOT, change, locked, make_project, run, stages_run, yaml
+
+STAGES = yaml.load(ROOT / "dvc.yaml")["stages"]
+
+
+def outs(stage: str) -> list[str]:
+    entry = STAGES[stage]
+    listed = [*entry.get("outs", []), *entry.get("metrics", []), *entry.get("plots", [])]
+    return [next(iter(out)) if isinstance(out, dict) else out for out in listed]
+
+
+def files(path: Path) -> dict[str, bytes]:
+    found = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return {str(p.relative_to(path)): p.read_bytes() for p in found}
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +76,24 @@ def test_elsewhere_with_another_clock_locale_and_hash_seed_the_bytes_are_the_sam
     assert len(stages_run(done.stdout)) == 8
     assert locked(tmp_path / "elsewhere") == locked(project)
     assert run(tmp_path / "elsewhere", "git", "status", "--porcelain").stdout == ""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_given_only_what_it_declares_makes_the_same(project, tmp_path, stage):
+    """No file that it does not list, no param that it does not list: DVC is told the truth."""
+    entry = STAGES[stage]
+    for dep in entry["deps"]:
+        (tmp_path / dep).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (project / dep).is_dir() else shutil.copy
+        copy(project / dep, tmp_path / dep)
+    params = yaml.load(project / "params.yaml")
+    yaml.dump({key: params[key] for key in entry["params"]}, tmp_path / "params.yaml")
+    shutil.copy(project / "dvc.yaml", tmp_path)
+    run(tmp_path, sys.executable, "-m", "stages", stage, PYTHONPATH="")
+    for out in outs(stage):
+        wanted, made = files(project / out), files(tmp_path / out)
+        assert made == wanted
+        assert made
 
 
 def test_models_load_by_the_names_that_the_readme_gives(project):

@@ -1,0 +1,129 @@
+"""Training the VQ-VAE: a step beside a plain one's, and the PSNR after the same seconds.
+
+    python -m benchmarks.vqvae_training [--json results.json]
+
+Both learn the painted sample at the scripts' sizes (128 channels, 512 codes), each at its own usual
+learning rate, from equal pictures in equal order.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from benchmarks.measure import interleaved_seconds, report
+from benchmarks.plain_vqvae import PlainVQVAE
+from pipeline.data.images import square
+from pipeline.data.sample import write_sample
+from pipeline.data.views import to_float
+from pipeline.models.vqvae import VQVAE, VQVAEConfig
+from pipeline.training.loop import batch_rows
+
+SIDE, BATCH, TEXT_DIM = 64, 32, 64
+SIZES = {"n_embed": 512, "embed_dim": 64, "channel": 128, "n_res_block": 2, "res_channel": 32}
+SECONDS = 60.0  # of training, each
+REPEATS = 5
+
+
+def pictures() -> tuple[Tensor, Tensor]:
+    """Training and test pictures, (N, 64, 64, 3) uint8."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_sample(Path(folder), train=600, test=100, size=SIDE, seed=0)
+        files = sorted((Path(folder) / "images").iterdir())
+        images = torch.from_numpy(np.stack([square(Image.open(f), SIDE) for f in files]))
+    test = torch.tensor([f.name.startswith("test") for f in files])
+    return images[~test], images[test]
+
+
+def ours() -> VQVAE:
+    """The project's, at the plain one's sizes."""
+    config = VQVAEConfig(
+        image_size=SIDE, downsample=4, levels=1, quantizer="ema", commitment_weight=0.25,
+        text_dim=TEXT_DIM, **SIZES,
+    )  # fmt: skip
+    return VQVAE(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+class Run:
+    """A model in training; a picture's text is left out, which the plain one has no place for."""
+
+    def __init__(self, model: nn.Module, train: Tensor, *, lr: float) -> None:
+        self.model, self.train = model, train
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+        )
+        self.done = 0
+
+    def paint(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The reconstruction and the weighted commitment loss."""
+        if isinstance(self.model, VQVAE):
+            painted, _, commitment = self.model(images, torch.zeros(len(images), TEXT_DIM))
+            return painted, commitment
+        painted, commitment = self.model(images)
+        return painted, 0.25 * commitment
+
+    def step(self) -> None:
+        rows = batch_rows(len(self.train), BATCH, step=self.done, seed=0)
+        images = to_float(self.train[rows])
+        painted, commitment = self.paint(images)
+        self.optimizer.zero_grad()
+        (F.mse_loss(painted, images) + commitment).backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.done += 1
+
+    @torch.no_grad()
+    def psnr(self, test: Tensor) -> float:
+        self.model.eval()
+        images = to_float(test)
+        painted = self.paint(images)[0].clamp(-1, 1)
+        self.model.train()
+        return 10 * math.log10(4 / float(F.mse_loss(painted, images)))
+
+
+def trained(run: Run, seconds: float) -> None:
+    """Steps for some seconds of wall time, at a constant rate."""
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        run.step()
+
+
+def main() -> None:
+    train, test = pictures()
+    builds: dict[str, tuple[Callable[[], nn.Module], float]] = {
+        "plain": (lambda: PlainVQVAE(**SIZES), 3e-4),
+        "plain, our rate": (lambda: PlainVQVAE(**SIZES), 2e-3),
+        "ours": (ours, 2e-3),
+    }
+    runs = {}
+    for name, (build, lr) in builds.items():
+        torch.manual_seed(0)
+        runs[name] = Run(build(), train, lr=lr)
+    seconds = interleaved_seconds(*(run.step for run in runs.values()), repeats=REPEATS)
+    rows: list[dict[str, Any]] = []
+    for (name, run), each in zip(runs.items(), seconds, strict=True):
+        trained(run, SECONDS)
+        rows.append(
+            {
+                "what": name,
+                "seconds a step": each,
+                "times as fast": seconds[0] / each,
+                "steps": run.done,
+                f"PSNR after {SECONDS:.0f} s": run.psnr(test),
+            }
+        )
+    report(rows)
+
+
+if __name__ == "__main__":
+    main()

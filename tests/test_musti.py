@@ -1,0 +1,50 @@
+"""The English MUSTI, on pictures that museums on this machine make, through all eight stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from intakes import MUSTI
+from museum import Museum
+from test_download_stage import moved_to
+from tiny import make_project, run, stages_run
+
+
+@pytest.fixture
+def museum() -> Iterator[Museum]:
+    with Museum() as museum:
+        yield museum
+
+
+def test_the_english_musti_becomes_pictures_and_metrics(tmp_path: Path, museum: Museum):
+    if not MUSTI.is_file():
+        pytest.skip("needs ../shared/data/musti, which MediaEval gives out")
+    rows = json.loads(MUSTI.read_text())["pairs"]
+    rows = [{**r, "image": moved_to([museum], r["image"], "good")} for r in rows]
+    museum.files["train.json"] = json.dumps({"pairs": rows}).encode()
+    source = {
+        "source": "musti",
+        "musti": {"train": museum.url("file", "train.json"), "test": ""},
+        "caption": "title_or_text",
+        "http": {"allow_private": True},
+    }
+    project = tmp_path / "codebrush"
+    make_project(project, data=source, blip={"max_text_length": 64}, evaluate={"labels": 3})
+    done = run(project, "dvc", "repro")
+    assert len(stages_run(done.stdout)) == 8
+
+    def metrics(name: str) -> dict:
+        return json.loads((project / "metrics" / f"{name}.json").read_text())
+
+    data, generation = metrics("data"), metrics("generation")
+    assert data["rows"] == len(rows)
+    assert sum(data["pairs"].values()) == 795
+    assert sum(data["pictures"].values()) == 205
+    # Passages that are labelled NO are no captions, but BLIP is asked about them.
+    assert data["labels"]["no"] > 2 * data["labels"]["yes"] > 0
+    assert set(metrics("blip")["subtask1"]) >= {"f1_macro"}
+    assert set(generation["bleu"]) >= {"generated", "real", "shuffled"}
+    assert (project / "metrics" / "pictures" / "generated.png").stat().st_size > 1000
