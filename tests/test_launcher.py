@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import lmdb
+import psutil
 import pytest
+from safetensors import SafetensorError
+
+from stages.__main__ import _shortage, _waiting
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -82,3 +88,31 @@ def test_an_impossible_number_of_processes_is_one_line(project):
     assert done.stderr == (
         "error: CODEBRUSH_PROCESSES = 'many': expected a whole number of at least 1\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "data/x"), "data/x: No space left"),
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"), "not enough memory"),
+        (SafetensorError("Error: No space left on device (os error 28)"), "No space left"),
+        (lmdb.Error("mdb_txn_commit: No space left on device"), "No space left"),
+    ],
+)
+def test_what_ran_out_is_one_line_whichever_library_noticed(error, said):
+    line = _shortage(error)
+    assert line is not None
+    assert said in line
+    assert "\n" not in line
+
+
+def test_a_fault_of_ours_keeps_its_traceback():
+    assert _shortage(ValueError("codes of shape (3, 3)")) is None
+    assert _shortage(FileNotFoundError(errno.ENOENT, "No such file or directory", "x")) is None
+
+
+@pytest.mark.parametrize(("busy", "sleeps"), [(0.0, False), (100.0, True)])
+def test_threads_sleep_at_barriers_where_others_hold_the_cores(monkeypatch, busy, sleeps):
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: busy)
+    assert ("OMP_WAIT_POLICY" in _waiting(1)) == sleeps

@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
+
 from tiny import ENVIRONMENT, ROOT, change, locked, make_project, run, stages_run, yaml
+
+from benchmarks.ablations import experiments
 
 STAGES = yaml.load(ROOT / "dvc.yaml")["stages"]
 
@@ -114,8 +119,10 @@ def test_models_load_by_the_names_that_the_readme_gives(project):
 
 
 def test_another_temperature_paints_and_judges_again_and_no_more(project):
-    done = run(project, "dvc", "exp", "run", "-S", "generate.temperature=0.8")
+    done = run(project, "dvc", "exp", "run", "-n", "colder", "-S", "generate.temperature=0.8")
     assert stages_run(done.stdout) == ["generate", "evaluate"]
+    shown = json.loads(run(project, "dvc", "exp", "show", "--json").stdout)
+    assert 0 <= dict(experiments(shown))["colder"]["generation"]["bleu"]["generated"] <= 1
     run(project, "git", "checkout", "-q", ".")
     run(project, "dvc", "checkout", "-q")
 

@@ -79,9 +79,14 @@ class _CausalConvolution(torch.autograd.Function):
             below, seen = grad[up:].flatten(0, 1), columns[:-up].flatten(0, 1)
             torch.mm(seen.t(), below, out=grad_above[up - 1])
         grad_beside = whole[:, : len(beside)].t() @ flat
-        grad_columns = torch.zeros_like(columns)
+        grad_columns = torch.empty_like(columns)
         for up, weight in _rows_above(above, h):
-            grad_columns[:-up].flatten(0, 1).addmm_(grad[up:].flatten(0, 1), weight.t())
+            below, seen = grad[up:].flatten(0, 1), grad_columns[:-up].flatten(0, 1)
+            if up == 1:  # the first writes, the others add
+                torch.mm(below, weight.t(), out=seen)
+            else:
+                seen.addmm_(below, weight.t())
+        grad_columns[-1 if h > 1 and len(above) else 0 :] = 0  # no row below reads the last one
         grad_columns.flatten(0, 1)[:, : len(beside)].addmm_(flat, beside.t())
         grad_x = _fold(grad_columns.view(h, w, b, -1, x.shape[3]), ctx.left)
         return grad_x, grad_above, grad_beside, flat.sum(0), None, None
@@ -99,10 +104,12 @@ def _rows_above(above: Tensor, height: int) -> list[tuple[int, Tensor]]:
 def _columns(x: Tensor, left: int, right: int) -> Tensor:
     """Each position's neighbours in its row side by side: (h, w, B, C) → (h, wB, taps·C)."""
     h, w, b, c = x.shape
-    columns = x.new_zeros(h, w, b, left + right + 1, c)
+    columns = x.new_empty(h, w, b, left + right + 1, c)
     for tap in range(left + right + 1):
         here, there = _overlap(tap - left, w)
         columns[:, here, :, tap] = x[:, there]
+        columns[:, : here.start, :, tap] = 0
+        columns[:, here.stop :, :, tap] = 0
     return columns.view(h, w * b, -1)
 
 
