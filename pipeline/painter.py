@@ -67,17 +67,28 @@ class Painter:
         )
 
     def paint(
-        self, prompts: Sequence[str], settings: SamplingSettings, *, samples: int, seed: int
+        self,
+        prompts: Sequence[str],
+        settings: SamplingSettings,
+        *,
+        samples: int,
+        seed: int,
+        strict: bool = True,
     ) -> list[Painting]:
         """Paint each prompt `samples` times.
 
         A picture depends on the models, the settings, the seed, its prompt and its number alone,
         not on the other prompts.
 
+        Args:
+            strict: refuse a prompt that cannot be painted as it stands; else one that is too long
+                is cut, as the texts of training are.
+
         Raises:
-            UserError: a prompt is empty, or longer than the text model takes.
+            UserError: a prompt is empty, longer than the text model takes, or of unknown letters.
         """
-        self.blip.check_prompts(prompts)
+        if strict:
+            self.blip.check_prompts(prompts)
         states = self.blip.embed_texts(prompts)
         condition = TextCondition(states.pooled, states.tokens, states.mask)
         drawn = [

@@ -34,7 +34,11 @@ def main() -> None:
     painter = Painter.from_pretrained(
         blip=layout.BLIP, prior=layout.PIXELSNAIL, vqvae=layout.VQVAE, device=best_device()
     )
-    paintings = painter.paint(prompts, settings, samples=settings.samples_per_prompt, seed=seed)
+    painter.blip.check_prompts(settings.prompts)
+    # A data set's captions may be whole passages: they are cut here as they were in training.
+    paintings = painter.paint(
+        prompts, settings, samples=settings.samples_per_prompt, seed=seed, strict=False
+    )
     digest = params_digest(settings, seed)
     rows = []
     with replacing(layout.GENERATED) as folder:
