@@ -1,9 +1,11 @@
 """How much faster is a polite pool of threads than one picture after the other?
 
-`python -m benchmarks.download RESULT.json` fetches 1,000 pictures from a server of its own that
-answers after 50 ms: first one at a time, then with the pool, side by side in one run, over the very
-code of the `download` stage. Four host names (addresses of the loopback network) stand for four
-museums, so that the limit for each host is kept.
+    python -m benchmarks.download [--json results.json]
+
+It fetches 1,000 pictures from a server of its own that answers after 50 ms: first one at a time,
+then with the pool, side by side in one run, over the very code of the `download` stage. Four host
+names (addresses of the loopback network) stand for four museums, so that the limit for each host is
+kept.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import io
 import multiprocessing
-import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection
@@ -20,10 +21,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.measure import report
 from pipeline.data.downloads import Downloads
 from pipeline.data.settings import Http
 from pipeline.data.store import DownloadStore
-from pipeline.files import write_json
 
 PICTURES = 1000
 LATENCY = 0.050  # seconds
@@ -89,7 +90,7 @@ def seconds_to_fetch(urls: list[str], http: Http) -> float:
 
 
 def main() -> None:
-    """Run both ways, print a table, write the figures."""
+    """Run both ways."""
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,), daemon=True)
     server.start()
@@ -101,19 +102,20 @@ def main() -> None:
     finally:
         server.terminate()
         server.join()
-    figures = {
-        "pictures": PICTURES,
-        "latency_s": LATENCY,
-        "one_by_one_s": one_by_one,
-        "pooled_s": pooled,
-        "times_as_fast": one_by_one / pooled,
-    }
-    print("| way | seconds | pictures a second |\n| --- | --- | --- |")
-    print(f"| one after the other | {one_by_one:.2f} | {PICTURES / one_by_one:.0f} |")
-    print(f"| {POOL.workers} threads, 8 a host | {pooled:.2f} | {PICTURES / pooled:.0f} |")
-    print(f"\n{figures['times_as_fast']:.1f} times as fast")
-    if len(sys.argv) > 1:
-        write_json(Path(sys.argv[1]), figures)
+    report(
+        [
+            {
+                "way": way,
+                "seconds": seconds,
+                "pictures a second": PICTURES / seconds,
+                "times as fast": one_by_one / seconds,
+            }
+            for way, seconds in (
+                ("one after the other", one_by_one),
+                (f"{POOL.workers} threads, {POOL.per_host} a host", pooled),
+            )
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ def machine() -> dict[str, Any]:
     product, copy = interleaved_seconds(lambda: a @ b, lambda: target.copy_(source), repeats=5)
     return {
         "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
