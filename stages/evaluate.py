@@ -18,6 +18,7 @@ from pipeline.data.pairs import Pair, captioned, read_pairs
 from pipeline.data.views import to_uint8
 from pipeline.devices import best_device
 from pipeline.embeddings import ImageEmbeddings, TextEmbeddings
+from pipeline.evaluation.blas import claim_buffers
 from pipeline.evaluation.blip_scores import blip_scores
 from pipeline.evaluation.drawings import draw_generated, draw_latents, draw_reconstructions
 from pipeline.evaluation.generation_scores import Gallery, generation_scores
@@ -75,6 +76,7 @@ def main() -> None:
     """Run the stage."""
     settings = load_section(layout.PARAMS, "evaluate", EvaluateSettings)
     seed = load_section(layout.PARAMS, "seed", int)
+    claim_buffers()
     inputs = _load()
     test = inputs.of("test")
     painted = inputs.painted(test)
