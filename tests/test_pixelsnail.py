@@ -176,8 +176,13 @@ def test_a_folder_without_a_whole_prior_is_named(tmp_path: Path) -> None:
     build().save_pretrained(tmp_path / "other")
     config = tmp_path / "other" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"model": "VQVAE"}))
-    with pytest.raises(UserError, match="holds a VQVAE, not a PixelSNAIL"):
+    with pytest.raises(UserError, match="config.json: holds a VQVAE, not a PixelSNAIL"):
         PixelSNAIL.from_pretrained(tmp_path / "other")
+    build().save_pretrained(tmp_path / "flipped")
+    config = tmp_path / "flipped" / "config.json"
+    config.write_text(config.read_text().replace("token_dim", "token_lim"))
+    with pytest.raises(UserError, match="config.json: no model that this version can load"):
+        PixelSNAIL.from_pretrained(tmp_path / "flipped")
 
 
 @pytest.mark.parametrize(

@@ -43,22 +43,24 @@ def load_model(folder: Path, config: type, build: Callable[[Any], M]) -> M:
     Raises:
         UserError: a file is missing, damaged or of another model.
     """
+    about = folder / "config.json"
     try:
-        entry = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        entry = json.loads(about.read_text(encoding="utf-8"))
         name, values, whole = entry["model"], entry["config"], entry["blake2b"]
         weights = folder / "model.safetensors"
         if digest(weights) != whole:
-            raise UserError(f"{weights}: damaged (its checksum differs); make it again")
+            raise UserError(f"{weights}: damaged, by the checksum in config.json; make it again")
         wanted = getattr(build, "__name__", "")
         if name != wanted:
-            raise UserError(f"{folder}: holds a {name}, not a {wanted}")
+            raise UserError(f"{about}: holds a {name}, not a {wanted}")
         model = build(config(**_tuples(values)))
         model.load_state_dict(load_file(weights))
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; run the stage that makes it") from None
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{folder}: not a model that this version can load: {reason}") from None
+        # The weights' checksum was right, so it is the other file that is damaged or not ours.
+        raise UserError(f"{about}: no model that this version can load: {reason}") from None
     return model.eval()
 
 
