@@ -1,4 +1,7 @@
-"""OpenBLAS waits for ever for a buffer that a memory limit refuses; ask for it before."""
+"""Memory for OpenBLAS, asked for before it is needed.
+
+Where a limit refuses its buffer, scipy's OpenBLAS waits for ever and numpy's ends the process.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import mmap
 import numpy as np
 import scipy.linalg.blas
 
-ROOM = 256 * 2**20  # bytes; numpy and scipy bring an OpenBLAS each, and each takes 32 MiB a thread
+# Bytes. numpy and scipy bring an OpenBLAS each; on two threads each was seen to take 32 MiB.
+ROOM = 256 * 2**20
 
 
 def claim_buffers() -> None:
