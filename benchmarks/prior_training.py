@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmarks.measure import interleaved_seconds, report
 from benchmarks.plain_pixelsnail import PlainPixelSNAIL
-from pipeline.models.causal import CausalConv
+from pipeline.models.causal_conv import CausalConv
 from pipeline.models.pixelsnail import PixelSNAIL
 
 SIDE, N_CLASS, BATCH, REPEATS = 16, 512, 8, 3

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.errors import UserError
-from pipeline.models.causal import CausalConv
+from pipeline.models.causal_conv import CausalConv
 from pipeline.models.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 

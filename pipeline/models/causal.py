@@ -1,133 +1,17 @@
-"""PixelSNAIL's layers: convolutions and attention that see only the codes before each position.
-
-Features are (h, w, B, C), rows of the grid first: the part of a convolution that reads the row
-above is then a matrix product of one contiguous block with another, no tap that is always zero and
-no row of padding takes part, and a 1×1 convolution is an `nn.Linear`.
+"""PixelSNAIL's blocks: of convolutions, and of attention, that see only the codes before each
+position. Features are (h, w, B, C), so that a 1×1 convolution is an `nn.Linear`.
 """
 
 from __future__ import annotations
-
-import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+
+from pipeline.models.causal_conv import CausalConv
 
 HEAD_DIM = 16  # the key's width in the PixelSNAIL paper
-
-
-class CausalConv(nn.Module):
-    """A convolution over the `up` rows above and, of the row itself, what lies to the left.
-
-    Args:
-        up: rows above that it reads.
-        left: columns to the left that it reads, in the row itself and in those above.
-        right: columns to the right that it reads in the rows above.
-        current: whether it reads the position itself: everywhere but at the network's input.
-    """
-
-    def __init__(
-        self, in_channel: int, out_channel: int, *, up: int, left: int, right: int, current: bool
-    ) -> None:
-        super().__init__()
-        self.up, self.left, self.right = up, left, right
-        beside, across = left + current, left + right + 1
-        # Stored as the matrix products read them; row u of `above` belongs to u + 1 rows up.
-        self.above = nn.Parameter(torch.empty(up, across * in_channel, out_channel))
-        self.beside = nn.Parameter(torch.empty(beside * in_channel, out_channel))
-        self.bias = nn.Parameter(torch.zeros(out_channel))
-        bound = math.sqrt(3 / ((up * across + beside) * in_channel))  # variance 1 / fan-in
-        nn.init.uniform_(self.above, -bound, bound)
-        nn.init.uniform_(self.beside, -bound, bound)
-
-    def forward(self, x: Tensor) -> Tensor:
-        dtype = _autocast_dtype(x)
-        weights = (w.to(dtype) for w in (self.above, self.beside, self.bias))
-        return _CausalConvolution.apply(x.to(dtype), *weights, self.left, self.right)
-
-
-class _CausalConvolution(torch.autograd.Function):
-    """The product for each row above, summed in place; autograd's own slices would copy it all."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, above: Tensor, beside: Tensor, bias: Tensor, left: int, right: int
-    ) -> Tensor:
-        ctx.save_for_backward(x, above, beside)
-        ctx.left, ctx.right = left, right
-        h, w, b, _ = x.shape
-        columns = _columns(x, left, right)  # (h, wB, taps·C)
-        out = torch.addmm(bias, columns.flatten(0, 1)[:, : len(beside)], beside)  # (hwB, O)
-        rows = out.view(h, w * b, -1)
-        for up, weight in _rows_above(above, h):
-            rows[up:].flatten(0, 1).addmm_(columns[:-up].flatten(0, 1), weight)
-        return out.view(h, w, b, -1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, above, beside = ctx.saved_tensors
-        h, w, b, _ = x.shape
-        columns = _columns(x, ctx.left, ctx.right)
-        grad = grad.contiguous().view(h, w * b, -1)
-        flat, whole = grad.flatten(0, 1), columns.flatten(0, 1)
-        grad_above = torch.zeros_like(above)
-        for up, _ in _rows_above(above, h):
-            below, seen = grad[up:].flatten(0, 1), columns[:-up].flatten(0, 1)
-            torch.mm(seen.t(), below, out=grad_above[up - 1])
-        grad_beside = whole[:, : len(beside)].t() @ flat
-        grad_columns = torch.empty_like(columns)
-        for up, weight in _rows_above(above, h):
-            below, seen = grad[up:].flatten(0, 1), grad_columns[:-up].flatten(0, 1)
-            if up == 1:  # the first writes, the others add
-                torch.mm(below, weight.t(), out=seen)
-            else:
-                seen.addmm_(below, weight.t())
-        grad_columns[-1 if h > 1 and len(above) else 0 :] = 0  # no row below reads the last one
-        grad_columns.flatten(0, 1)[:, : len(beside)].addmm_(flat, beside.t())
-        grad_x = _fold(grad_columns.view(h, w, b, -1, x.shape[3]), ctx.left)
-        return grad_x, grad_above, grad_beside, flat.sum(0), None, None
-
-
-def _autocast_dtype(x: Tensor) -> torch.dtype:
-    device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
-
-
-def _rows_above(above: Tensor, height: int) -> list[tuple[int, Tensor]]:
-    return [(up, above[up - 1]) for up in range(1, min(len(above), height - 1) + 1)]
-
-
-def _columns(x: Tensor, left: int, right: int) -> Tensor:
-    """Each position's neighbours in its row side by side: (h, w, B, C) → (h, wB, taps·C)."""
-    h, w, b, c = x.shape
-    columns = x.new_empty(h, w, b, left + right + 1, c)
-    for tap in range(left + right + 1):
-        here, there = _overlap(tap - left, w)
-        columns[:, here, :, tap] = x[:, there]
-        columns[:, : here.start, :, tap] = 0
-        columns[:, here.stop :, :, tap] = 0
-    return columns.view(h, w * b, -1)
-
-
-def _fold(columns: Tensor, left: int) -> Tensor:
-    """The transpose of `_columns`: (h, w, B, taps, C) → (h, w, B, C), sums of what each gave."""
-    x = columns[..., left, :].clone()
-    for tap in range(columns.shape[3]):
-        if tap != left:
-            here, there = _overlap(tap - left, columns.shape[1])
-            x[:, there] += columns[:, here, :, tap]
-    return x
-
-
-def _overlap(offset: int, width: int) -> tuple[slice, slice]:
-    """The columns that have a neighbour `offset` to the right, and those neighbours."""
-    first, last = max(0, -offset), min(width, width - offset)
-    last = max(first, last)
-    return slice(first, last), slice(first + offset, last + offset)
 
 
 class GatedResBlock(nn.Module):

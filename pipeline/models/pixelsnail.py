@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.causal import AttentionBlock, CausalConv, GatedResBlock
+from pipeline.models.causal import AttentionBlock, GatedResBlock
+from pipeline.models.causal_conv import CausalConv
 from pipeline.models.condition import TextCondition
 from pipeline.models.storage import load_model, save_model
 

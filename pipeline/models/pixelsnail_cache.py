@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from pipeline.models.causal import HEAD_DIM, AttentionBlock, CausalConv, GatedResBlock
+from pipeline.models.causal import HEAD_DIM, AttentionBlock, GatedResBlock
+from pipeline.models.causal_conv import CausalConv
 from pipeline.models.pixelsnail import Context, PixelSNAIL
 
 
