@@ -19,7 +19,7 @@ from benchmarks.measure import interleaved_seconds, report
 from pipeline.codes import CodeStore
 
 T = TypeVar("T")
-SHAPE, N_EMBED, RECORDS, MANY, BATCH = (16, 16), 512, 20_000, 1_000_000, 256
+SHAPE, N_EMBED, RECORDS, MANY, BATCH = (16, 16), 512, 100_000, 1_000_000, 256
 
 
 class Row(NamedTuple):

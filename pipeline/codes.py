@@ -27,7 +27,7 @@ FORMAT, VERSION = "codebrush codes", 1
 META = b"meta"  # sorts behind every row number: 0x6d656d61 is 1.8 thousand million
 MAX_ROWS = int.from_bytes(META, "big")
 CHECKSUM = 4  # bytes
-CHUNK = 8192  # records packed and put at a time: large enough, and flat in memory
+CHUNK = 1024  # records packed and put at a time: few enough for their grids to stay in the cache
 MAP_GROWTH = 4  # the map grows by this factor; it is address space and sparse file, not memory
 FIRST_MAP = 1 << 24
 
@@ -199,26 +199,29 @@ def _packed(
     remaining, first = iter(records), 0
     size = shape[0] * shape[1] * dtype.itemsize
     while chunk := list(islice(remaining, CHUNK)):
-        for row, (codes, _) in enumerate(chunk, first):
-            if codes.shape != shape:
-                raise ValueError(f"row {row}: codes of shape {codes.shape}, expected {shape}")
-        grids = np.stack([codes for codes, _ in chunk])
+        if {codes.shape for codes, _ in chunk} != {shape}:
+            place = next(i for i, (codes, _) in enumerate(chunk) if codes.shape != shape)
+            wrong = chunk[place][0].shape
+            raise ValueError(f"row {first + place}: codes of shape {wrong}, expected {shape}")
+        grids = np.concatenate([codes for codes, _ in chunk])  # stacking costs twice as much
         if grids.min() < 0 or grids.max() >= n_embed:
-            place = int(((grids < 0) | (grids >= n_embed)).any(axis=(1, 2)).argmax())
-            low, high = grids[place].min(), grids[place].max()
+            place = int(((grids < 0) | (grids >= n_embed)).any(axis=1).argmax()) // shape[0]
+            wrong = chunk[place][0]
+            low, high = wrong.min(), wrong.max()
             raise ValueError(f"row {first + place}: codes from {low} to {high}, n_embed {n_embed}")
-        cells = grids.astype(dtype).tobytes()
+        cells = memoryview(grids.astype(dtype).tobytes())
         items = []
         for place, (_, name) in enumerate(chunk):
             key = (first + place).to_bytes(4, "big")
-            body = cells[place * size : (place + 1) * size] + name.encode("utf-8")
-            items.append((key, _sealed(key, body)))
+            items.append((key, _sealed(key, cells[place * size : (place + 1) * size], name)))
         yield items
         first += len(chunk)
 
 
-def _sealed(key: bytes, body: bytes) -> bytes:
-    return zlib.crc32(body, zlib.crc32(key)).to_bytes(CHECKSUM, "little") + body
+def _sealed(key: bytes, body: bytes | memoryview, name: str = "") -> bytes:
+    end = name.encode("utf-8")
+    checksum = zlib.crc32(end, zlib.crc32(body, zlib.crc32(key)))
+    return b"".join((checksum.to_bytes(CHECKSUM, "little"), body, end))
 
 
 def _is_whole(key: bytes, record: memoryview) -> bool:
