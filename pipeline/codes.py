@@ -201,8 +201,8 @@ def _packed(
     while chunk := list(islice(remaining, CHUNK)):
         if {codes.shape for codes, _ in chunk} != {shape}:
             place = next(i for i, (codes, _) in enumerate(chunk) if codes.shape != shape)
-            wrong = chunk[place][0].shape
-            raise ValueError(f"row {first + place}: codes of shape {wrong}, expected {shape}")
+            other = chunk[place][0].shape
+            raise ValueError(f"row {first + place}: codes of shape {other}, expected {shape}")
         grids = np.concatenate([codes for codes, _ in chunk])  # stacking costs twice as much
         if grids.min() < 0 or grids.max() >= n_embed:
             place = int(((grids < 0) | (grids >= n_embed)).any(axis=1).argmax()) // shape[0]

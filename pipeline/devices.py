@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
+
+from pipeline.progress import say
+
+Precision = Literal["fp32", "bf16"]
 
 
 def repeat_exactly() -> None:
@@ -20,3 +26,13 @@ def best_device() -> torch.device:
     """The machine's accelerator if it has one, else the CPU."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     return accelerator if accelerator is not None else torch.device("cpu")
+
+
+def warn_of_emulation(precision: Precision) -> None:
+    """Say so if bfloat16 is asked of a processor that, as it may be used here, has none."""
+    emulated = best_device().type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2"
+    if precision == "bf16" and emulated:
+        say(
+            "precision bf16: AVX2 has no instructions for it, so it is many times slower than "
+            "fp32; a processor with AVX-512 needs `instruction_set: native` besides"
+        )

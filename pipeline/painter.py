@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 
 from pipeline.data.views import to_uint8
+from pipeline.devices import Precision, warn_of_emulation
 from pipeline.models.blip import Blip
 from pipeline.models.condition import TextCondition
 from pipeline.models.prior import Prior
@@ -18,6 +19,8 @@ from pipeline.models.vqvae import VQVAE
 from pipeline.params import Section
 from pipeline.progress import progress
 from pipeline.seeds import derive_seed
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class SamplingSettings(Section):
@@ -29,6 +32,7 @@ class SamplingSettings(Section):
     guidance_scale: float = Field(ge=0)  # 1: the text as learned; more: the text exaggerated
     candidates: int = Field(ge=1)  # drawn for each picture; BLIP's matching score picks one
     batch_size: int = Field(ge=1)  # candidates drawn at a time
+    precision: Precision  # of the prior's weights; bf16 is faster for wide ones
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class Painter:
         """
         if strict:
             self.blip.check_prompts(prompts)
+        warn_of_emulation(settings.precision)
         states = self.blip.embed_texts(prompts)
         condition = TextCondition(states.pooled, states.tokens, states.mask)
         drawn = [
@@ -123,6 +128,7 @@ class Painter:
             top_k=settings.top_k,
             top_p=settings.top_p,
             guidance_scale=settings.guidance_scale,
+            dtype=DTYPES[settings.precision],
         )
         return to_uint8(self.vqvae.decode(codes, condition.pooled)).cpu().numpy()
 

@@ -6,6 +6,7 @@ picture's codes depend neither on the others of its batch nor on how its logits 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -31,6 +32,7 @@ def sample_codes(
     top_p: float = 1.0,
     guidance_scale: float = 1.0,
     generator: Generators = None,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Draw grids of codes, each code computed once.
 
@@ -46,6 +48,8 @@ def sample_codes(
             this factor (https://arxiv.org/abs/2207.12598), at the price of twice the batch.
         generator: one for all, or one a row: then a row does not depend on the batch that it is
             in, except for the last bits of its logits. None: torch's global one.
+        dtype: of the weights and features while sampling, such as torch.bfloat16; None: as they
+            are. The choice among the logits is always made in float32.
 
     Returns:
         (B, h, w) int64 in [0, n_class), on the prior's device.
@@ -58,6 +62,8 @@ def sample_codes(
     if guidance_scale < 0:
         raise ValueError(f"guidance_scale is {guidance_scale}, must not be negative")
     guidance = guidance_scale if guidance_scale != 1 and cond is not None else None
+    if dtype is not None and dtype != prior.out.weight.dtype:
+        prior = copy.deepcopy(prior).to(dtype)
     was_training = prior.training
     prior.eval()
     try:
@@ -77,6 +83,8 @@ def _sample(
 ) -> Tensor:
     h, w = prior.shape
     device = prior.out.weight.device
+    if cond is not None:
+        cond = cond.to(device, prior.out.weight.dtype)
     drop = None
     if guidance is not None:  # the rows with their text, then the same without
         twice = torch.arange(rows).repeat(2)
@@ -100,6 +108,8 @@ def _sample(
 
 def guide(logits: Tensor, scale: float) -> Tensor:
     """null + scale · (conditional - null), of logits (2B, n): conditional rows first, then null."""
+    if logits.dtype.itemsize < torch.float32.itemsize:  # the difference would lose its digits
+        logits = logits.float()
     conditional, null = logits.chunk(2)
     return torch.lerp(null, conditional, scale)
 

@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.files import replacing, write_json
 
 MANIFEST = "manifest.json"
-CHECKSUM = "crc32"  # the last key of a sealed row
+CHECKSUM = "crc32"  # the last key of a sealed row or object
 
 
 def digest(path: Path) -> str:
@@ -55,8 +55,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     rows = list(rows)
     with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as stream:
         for left, row in zip(reversed(range(len(rows))), rows, strict=True):
-            sealed = {**row, CHECKSUM: _crc32(row, left)}
-            stream.write(json.dumps(sealed, ensure_ascii=False) + "\n")
+            stream.write(json.dumps(sealed(row, left), ensure_ascii=False) + "\n")
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -80,9 +79,19 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise UserError(f"{where}: not a JSON object") from None
         if not isinstance(row, dict):
             raise UserError(f"{where}: not a JSON object")
-        if row.pop(CHECKSUM, None) != _crc32(row, len(lines) - number):
+        if not unseal(row, len(lines) - number):
             raise UserError(f"{where}: damaged (its checksum differs); make the file again")
         yield where, row
+
+
+def sealed(row: Mapping[str, Any], left: int = 0) -> dict[str, Any]:
+    """The row, of JSON's types, with a CRC-32 of itself and of how many rows follow it."""
+    return {**row, CHECKSUM: _crc32(row, left)}
+
+
+def unseal(row: dict[str, Any], left: int = 0) -> bool:
+    """Take the CRC-32 out of a sealed row; was it right?"""
+    return row.pop(CHECKSUM, None) == _crc32(row, left)
 
 
 def _crc32(row: Mapping[str, Any], left: int) -> int:

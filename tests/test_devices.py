@@ -1,7 +1,12 @@
-"""The promise that torch repeats itself, tried where two threads would add in either order."""
+"""That torch repeats itself, tried where two threads would add in either order; slow bfloat16."""
 
 import subprocess
 import sys
+
+import pytest
+import torch
+
+from pipeline.devices import best_device, warn_of_emulation
 
 PROGRAM = """
 import hashlib, torch
@@ -25,3 +30,17 @@ def test_the_gradient_of_an_index_is_the_same_bytes_each_time():
     digests = done.stdout.split()
     assert len(digests) == 20
     assert len(set(digests)) == 1  # without repeat_exactly, nearly each is another
+
+
+@pytest.mark.skipif(best_device().type != "cpu", reason="an accelerator has bfloat16 of its own")
+@pytest.mark.parametrize(
+    ("precision", "capability", "said"),
+    [("bf16", "AVX2", True), ("bf16", "AVX512", False), ("fp32", "AVX2", False)],
+)
+def test_bfloat16_without_instructions_for_it_is_told(
+    precision, capability, said, monkeypatch, capsys
+):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    warn_of_emulation(precision)
+    captured = capsys.readouterr()
+    assert ("many times slower" in captured.out + captured.err) == said

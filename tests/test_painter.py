@@ -19,7 +19,7 @@ from pipeline.painting_files import file_name, save_png
 
 SETTINGS = {
     "temperature": 1.0, "top_k": 0, "top_p": 0.9, "guidance_scale": 1.5, "candidates": 3,
-    "batch_size": 4,
+    "batch_size": 4, "precision": "fp32",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from pipeline.errors import UserError
 from pipeline.models.causal_conv import CausalConv
 from pipeline.models.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
+from pipeline.sealing import sealed, unseal
 
 SIZES = {"n_class": 7, "channel": 32, "n_block": 2, "n_res_block": 1, "res_channel": 8}
 SIZES |= {"text_dim": 5, "token_dim": 6}
@@ -59,6 +60,15 @@ def test_a_causal_convolution_is_a_convolution_with_a_causal_kernel(
         strict=True,
     ):
         torch.testing.assert_close(got, right_one)
+
+
+def test_a_convolution_that_inference_used_first_still_learns() -> None:
+    conv = CausalConv(3, 4, up=2, left=1, right=1, current=True)
+    x = torch.randn(3, 11, 1, 3)  # a width that no other test has
+    with torch.inference_mode():
+        conv(x)
+    conv(x).sum().backward()
+    assert conv.above.grad is not None
 
 
 @pytest.mark.parametrize("attention", [True, False])
@@ -180,9 +190,17 @@ def test_a_folder_without_a_whole_prior_is_named(tmp_path: Path) -> None:
         PixelSNAIL.from_pretrained(tmp_path / "other")
     build().save_pretrained(tmp_path / "flipped")
     config = tmp_path / "flipped" / "config.json"
-    config.write_text(config.read_text().replace("token_dim", "token_lim"))
-    with pytest.raises(UserError, match="config.json: no model that this version can load"):
+    config.write_text(config.read_text().replace('"dropout": 0.0', '"dropout": 0.2'))
+    with pytest.raises(UserError, match="config.json: damaged"):
         PixelSNAIL.from_pretrained(tmp_path / "flipped")
+    build().save_pretrained(tmp_path / "older")
+    config = tmp_path / "older" / "config.json"
+    entry = json.loads(config.read_text())
+    unseal(entry)
+    entry["config"]["token_lim"] = entry["config"].pop("token_dim")
+    config.write_text(json.dumps(sealed(entry)))
+    with pytest.raises(UserError, match="config.json: no model that this version can load"):
+        PixelSNAIL.from_pretrained(tmp_path / "older")
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def _autocast_dtype(x: Tensor) -> torch.dtype:
 
 
 @cache
+@torch.inference_mode(False)  # what inference made could not be used in training later
 def _filters(
     width: int, left: int, right: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -22,9 +22,10 @@ class TextCondition:
     tokens: Tensor
     mask: Tensor
 
-    def to(self, device: torch.device | str) -> TextCondition:
-        """The same on `device`."""
-        return TextCondition(self.pooled.to(device), self.tokens.to(device), self.mask.to(device))
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> TextCondition:
+        """The same on `device`, its numbers of type `dtype`; None: of the type they have."""
+        pooled, tokens = (t.to(device, dtype or t.dtype) for t in (self.pooled, self.tokens))
+        return TextCondition(pooled, tokens, self.mask.to(device))
 
     def __len__(self) -> int:
         return len(self.pooled)

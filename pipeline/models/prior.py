@@ -32,12 +32,14 @@ class Prior:
         top_k: int,
         top_p: float,
         guidance_scale: float,
+        dtype: torch.dtype | None = None,
     ) -> Tensor:
         """Draw one packed grid of codes a row, (B, h, w) int64.
 
         Args:
             condition: the texts, a row a grid; None: unconditional.
             generators: one a row, so that a grid does not depend on the others of its batch.
+            dtype: as `sample_codes` takes it, like all the others.
         """
         grids: list[Tensor] = []
         for level in self.levels:
@@ -52,6 +54,7 @@ class Prior:
                     top_p=top_p,
                     guidance_scale=guidance_scale,
                     generator=generators,
+                    dtype=dtype,
                 )
             )
         return pack_levels(grids)

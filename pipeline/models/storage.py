@@ -14,7 +14,7 @@ from torch import nn
 
 from pipeline.errors import UserError
 from pipeline.files import replacing
-from pipeline.sealing import digest
+from pipeline.sealing import digest, sealed, unseal
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -30,7 +30,8 @@ def save_model(model: nn.Module, config: Any, folder: Path) -> None:
             "config": dataclasses.asdict(config),
             "blake2b": digest(weights),  # safetensors has no checksum of its own
         }
-        (aside / "config.json").write_text(json.dumps(entry, indent=2) + "\n", encoding="utf-8")
+        about = json.dumps(sealed(entry), indent=2) + "\n"
+        (aside / "config.json").write_text(about, encoding="utf-8")
 
 
 def load_model(folder: Path, config: type, build: Callable[[Any], M]) -> M:
@@ -47,19 +48,21 @@ def load_model(folder: Path, config: type, build: Callable[[Any], M]) -> M:
     try:
         entry = json.loads(about.read_text(encoding="utf-8"))
         name, values, whole = entry["model"], entry["config"], entry["blake2b"]
-        weights = folder / "model.safetensors"
-        if digest(weights) != whole:
-            raise UserError(f"{weights}: damaged, by the checksum in config.json; make it again")
         wanted = getattr(build, "__name__", "")
         if name != wanted:
             raise UserError(f"{about}: holds a {name}, not a {wanted}")
+        if not unseal(entry):
+            raise UserError(f"{about}: damaged (its checksum differs); make the model again")
+        weights = folder / "model.safetensors"
+        if digest(weights) != whole:
+            raise UserError(f"{weights}: damaged, by the checksum in config.json; make it again")
         model = build(config(**_tuples(values)))
         model.load_state_dict(load_file(weights))
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; run the stage that makes it") from None
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        # The weights' checksum was right, so it is the other file that is damaged or not ours.
+        # The checksums were right, or there was none: another version's file, or not ours.
         raise UserError(f"{about}: no model that this version can load: {reason}") from None
     return model.eval()
 

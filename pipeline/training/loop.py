@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from accelerate import Accelerator
@@ -18,6 +18,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from pydantic import Field
 from torch import Tensor, nn
 
+from pipeline.devices import Precision, warn_of_emulation
 from pipeline.params import Section
 from pipeline.progress import progress, say
 from pipeline.seeds import derive_seed
@@ -39,7 +40,7 @@ class TrainingSettings(Section):
     validate_every: int = Field(ge=1)  # steps
     patience: int = Field(ge=0)  # validations without a better one before stopping; 0: never
     checkpoint_every: int = Field(ge=1)  # steps
-    precision: Literal["fp32", "bf16"]
+    precision: Precision
 
 
 class Task(Protocol):
@@ -216,13 +217,14 @@ class _Run:
         self.model.eval()
 
 
-def build_accelerator(precision: Literal["fp32", "bf16"]) -> Accelerator:
+def build_accelerator(precision: Precision) -> Accelerator:
     """The processes and device of this run; call it before any model is built.
 
     vector-quantize-pytorch decides at a quantiser's birth whether codebooks are kept in step across
     processes, and remembers the answer.
     """
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    warn_of_emulation(precision)
     mixed = "no" if precision == "fp32" else precision
     # Without an accelerator it must be told that this is meant, or processes ignore one another.
     alone = not torch.accelerator.is_available()
