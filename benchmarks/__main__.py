@@ -18,20 +18,22 @@ from pipeline.files import replacing
 from stages.__main__ import MACHINE, PINNED
 
 PAGE = Path("docs/benchmarks.md")
+NATIVE = " native"  # without the pin to AVX2, which leaves out the instructions that bf16 is for
 NAMES = (
-    "sampling", "prior_training", "vqvae_training", "code_store", "download", "blip_full_size",
+    "sampling", "sampling native", "prior_training", "prior_training native", "vqvae_training",
+    "code_store", "download", "blip_full_size",
 )  # fmt: skip
-# The pin to AVX2 leaves out the instructions that bf16 is for.
-NATIVE = ("prior_training",)
 
 
-def section(name: str, result: dict[str, Any]) -> str:
+def section(run: str, result: dict[str, Any]) -> str:
     """One benchmark's table as Markdown, under its title and its machine."""
+    name = run.removesuffix(NATIVE)
     first = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8").splitlines()[0]
     rows = result["results"]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     page = io.StringIO()
-    page.write(f"## {first.strip(chr(34))}\n\n`python -m benchmarks.{name}` on ")
+    wide = " (`instruction_set: native`)" if run != name else ""
+    page.write(f"## {first.strip(chr(34) + '.')}{wide}\n\n`python -m benchmarks.{name}` on ")
     page.write(", ".join(f"{key} {value}" for key, value in result["machine"].items()) + "\n\n")
     page.write("| " + " | ".join(columns) + " |\n|" + " --- |" * len(columns) + "\n")
     for row in rows:
@@ -47,11 +49,17 @@ def main(names: list[str]) -> int:
     results = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     for name in names or NAMES:
         print(f"== {name}", flush=True)
-        pinned = {} if name in NATIVE else PINNED
+        pinned = {} if name.endswith(NATIVE) else PINNED
         environment = {**MACHINE, **pinned, "OMP_NUM_THREADS": "2", **os.environ}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "result.json"
-            command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(path)]
+            command = [
+                sys.executable,
+                "-m",
+                f"benchmarks.{name.removesuffix(NATIVE)}",
+                "--json",
+                str(path),
+            ]
             if status := subprocess.run(command, env=environment).returncode:
                 return status
             results[name] = json.loads(path.read_text(encoding="utf-8"))

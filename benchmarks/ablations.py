@@ -79,6 +79,9 @@ def experiments(shown: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mappi
     """The name and metrics of every finished experiment in the JSON of `dvc exp show`."""
     for commit in shown:
         for experiment in commit.get("experiments") or []:
+            # One that still runs is listed with the metrics that it began with.
+            if (experiment.get("executor") or {}).get("state") not in (None, "success"):
+                continue
             for revision in experiment["revs"]:
                 if revision.get("name") and revision.get("data"):
                     files = revision["data"]["metrics"]

@@ -36,6 +36,11 @@ def interleaved_seconds(*runs: Callable[[], object], repeats: int) -> list[float
     return best
 
 
+def has_bf16() -> bool:
+    """Whether bfloat16 is worth timing: without AVX-512 it is emulated, and takes minutes."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
 def machine() -> dict[str, Any]:
     """What ran it, and what it can do: float32 products in GFLOP/s, copies in GB/s."""
     n, values = 1536, 1 << 25

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from benchmarks.measure import best_seconds, report
+from benchmarks.measure import best_seconds, has_bf16, report
 from benchmarks.plain_pixelsnail import PlainPixelSNAIL
 from pipeline.models.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
@@ -98,12 +98,10 @@ def products_alone(prior: PixelSNAIL, batch: int) -> float:
     return best_seconds(run, repeats=3)
 
 
-def sampling(prior: PixelSNAIL, batch: int, *, repeats: int, guidance_scale: float = 1.0) -> float:
-    """Seconds for a batch of grids."""
+def sampling(prior: PixelSNAIL, batch: int, *, repeats: int, **options: Any) -> float:
+    """Seconds for a batch of grids; `options` as `sample_codes` takes them."""
     cond = texts(batch)
-    return best_seconds(
-        lambda: sample_codes(prior, cond, guidance_scale=guidance_scale), repeats=repeats
-    )
+    return best_seconds(lambda: sample_codes(prior, cond, **options), repeats=repeats)
 
 
 def main() -> None:
@@ -128,6 +126,16 @@ def main() -> None:
                     "logits off by": off,
                 }
             )
+            if has_bf16():
+                seconds = sampling(prior, batch, repeats=5, dtype=torch.bfloat16)
+                rows.append(
+                    {
+                        "what": f"cached {kernel_size}×{kernel_size}, bf16",
+                        "batch": batch,
+                        "seconds": seconds,
+                        "times as fast": reference / seconds,
+                    }
+                )
     for kernel_size in (5, 2):
         small, large = (
             sampling(build(kernel_size, side), 16, repeats=2) / side**2 for side in (16, 32)
