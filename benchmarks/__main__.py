@@ -49,6 +49,7 @@ def main(names: list[str]) -> int:
     results = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     for name in names or NAMES:
         print(f"== {name}", flush=True)
+        module = f"benchmarks.{name.removesuffix(NATIVE)}"
         pinned = {} if name.endswith(NATIVE) else PINNED
         environment = {**MACHINE, **pinned, "OMP_NUM_THREADS": "2", **os.environ}
         with tempfile.TemporaryDirectory() as folder:
