@@ -54,13 +54,7 @@ def main(names: list[str]) -> int:
         environment = {**MACHINE, **pinned, "OMP_NUM_THREADS": "2", **os.environ}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "result.json"
-            command = [
-                sys.executable,
-                "-m",
-                f"benchmarks.{name.removesuffix(NATIVE)}",
-                "--json",
-                str(path),
-            ]
+            command = [sys.executable, "-m", module, "--json", str(path)]
             if status := subprocess.run(command, env=environment).returncode:
                 return status
             results[name] = json.loads(path.read_text(encoding="utf-8"))
