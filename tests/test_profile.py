@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.params import read_yaml
+from pipeline.params import load_section, read_yaml
 from pipeline.profile import flags
+from pipeline.training.blip import BlipSettings
+from pipeline.training.pixelsnail import PixelSNAILSettings
+from pipeline.training.vqvae import VQVAESettings
+from stages.dump_codes import DumpSettings
+from stages.generate import GenerateSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,9 +34,24 @@ def test_a_key_that_params_yaml_does_not_have_is_refused():
         list(flags({"vqvae": {"n_embd": 3}}, {"vqvae": {"n_embed": 2}}))
 
 
+SECTIONS = {
+    "blip": BlipSettings,
+    "vqvae": VQVAESettings,
+    "dump_codes": DumpSettings,
+    "pixelsnail": PixelSNAILSettings,
+    "generate": GenerateSettings,
+}
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda p: p.stem)
-def test_every_profile_fits_params_yaml(path):
-    assert list(flags(read_yaml(path), read_yaml(ROOT / "params.yaml")))
+def test_every_profile_fits_params_yaml(path, tmp_path):
+    profile, params = read_yaml(path), read_yaml(ROOT / "params.yaml")
+    assert list(flags(profile, params))
+    laid_over = {key: {**params[key], **profile.get(key, {})} for key in SECTIONS}
+    merged = tmp_path / "params.yaml"
+    merged.write_text(json.dumps(laid_over))  # which is YAML too
+    for key, schema in SECTIONS.items():
+        load_section(merged, key, schema)  # raises
 
 
 def test_an_unknown_profile_is_one_line():
