@@ -54,7 +54,7 @@ def test_the_share_of_copies_is_five_percent_of_held_out_pictures_themselves() -
     copied = memorising(np.full(10, 0.01), held_out)
     assert copied["copies"] == 1.0
     assert copied["generated"] == 0.01
-    assert copied["near"] == pytest.approx(0.11, abs=0.005)
+    assert copied["near_distance"] == pytest.approx(0.11, abs=0.005)
     assert memorising(np.full(10, 0.5), held_out)["copies"] == 0.0
 
 

@@ -74,7 +74,7 @@ def memorising(generated: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
 
     Returns:
         copies: the share of generated pictures nearer than 5 % of the held-out ones are (0.05 is
-        what real pictures have); near: that distance; generated, held_out: median distances.
+        what real pictures have); near_distance: that distance; generated, held_out: median distances.
 
     Raises:
         Unmeasurable: there are no pictures on one side.
@@ -84,7 +84,7 @@ def memorising(generated: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
     near = float(np.percentile(held_out, PERCENTILE))
     return {
         "copies": float((generated < near).mean()),
-        "near": near,
+        "near_distance": near,
         "generated": float(np.median(generated)),
         "held_out": float(np.median(held_out)),
     }
