@@ -74,7 +74,7 @@ def memorising(generated: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
 
     Returns:
         copies: the share of generated pictures nearer than 5 % of the held-out ones are (0.05 is
-        what real pictures have); near_distance: that distance; generated, held_out: median distances.
+        what real pictures have); near_distance: how near that is; generated, held_out: medians.
 
     Raises:
         Unmeasurable: there are no pictures on one side.
