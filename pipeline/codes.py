@@ -3,15 +3,15 @@
 One file, no lock file. Keys are row numbers, four bytes big-endian, so that LMDB's order is the
 rows' order; the key `meta` holds the header, as JSON. A record is the codes as little-endian
 unsigned integers of the smallest type that holds `n_embed` of them, then the file name in UTF-8.
-Each begins with a CRC-32 of its key and content, checked when it is first read: a flipped bit is
-named, and never becomes a picture.
+Behind LMDB's last page stands a CRC-32 of all before it, checked when the file is opened: LMDB
+follows whatever its pages say, so a flipped bit in them could end the process.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -23,10 +23,11 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.files import remove, replacing
 
-FORMAT, VERSION = "codebrush codes", 1
+FORMAT, VERSION = "codebrush codes", 2
 META = b"meta"  # sorts behind every row number: 0x6d656d61 is 1.8 thousand million
 MAX_ROWS = int.from_bytes(META, "big")
-CHECKSUM = 4  # bytes
+CHECKSUM = 4  # bytes, at the end of the file
+BLOCK = 1 << 20  # bytes summed at a time
 CHUNK = 1024  # records packed and put at a time: few enough for their grids to stay in the cache
 MAP_GROWTH = 4  # the map grows by this factor; it is address space and sparse file, not memory
 FIRST_MAP = 1 << 24
@@ -52,15 +53,14 @@ class CodeStore:
         self.shape: tuple[int, int] = header["shape"][0], header["shape"][1]
         self.n_embed, self._count = header["n_embed"], header["count"]
         self._dtype = np.dtype(header["dtype"])
-        self._checked = np.zeros(self._count, dtype=bool)  # rows whose checksum was right
-        self._codes_end = CHECKSUM + self.shape[0] * self.shape[1] * self._dtype.itemsize
+        self._codes_end = self.shape[0] * self.shape[1] * self._dtype.itemsize
 
     @classmethod
     def open(cls, path: Path | str) -> CodeStore:
         """Open a store; the file may be read-only.
 
         Raises:
-            UserError: the file is missing, cut short, or no code store of this version.
+            UserError: the file is missing, damaged, or no code store of this version.
         """
         return cls(Path(path))
 
@@ -71,35 +71,23 @@ class CodeStore:
         """Codes (h, w) and the picture's file name.
 
         The codes are a read-only view of the file's map: valid while the store is open.
-
-        Raises:
-            UserError: the record is damaged.
         """
         record = self._record(row)
-        codes = np.frombuffer(record[CHECKSUM : self._codes_end], self._dtype)
+        codes = np.frombuffer(record[: self._codes_end], self._dtype)
         return codes.reshape(self.shape), _name(record[self._codes_end :])
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, str]]:
         return (self[row] for row in range(len(self)))
 
     def batch(self, rows: Iterable[int]) -> np.ndarray:
-        """The codes of some rows, (len(rows), h, w), as one new array.
-
-        Raises:
-            UserError: a record is damaged.
-        """
+        """The codes of some rows, (len(rows), h, w), as one new array."""
         wanted = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows), dtype=np.int64)
         for outside in wanted[(wanted < -self._count) | (wanted >= self._count)]:
             self._place(int(outside))  # raises
         wanted = wanted % max(1, self._count)  # not in place: it may be the caller's
-        get, end = self._transaction.get, self._codes_end
-        try:
-            records: list[Any] = [get(row.to_bytes(4, "big")) for row in wanted.tolist()]
-        except lmdb.Error:
-            records = [self._record(row) for row in wanted.tolist()]
-        for i in np.flatnonzero(~self._checked[wanted]).tolist():
-            self._check(int(wanted[i]), records[i])
-        cells = bytearray().join([record[CHECKSUM:end] for record in records])
+        get: Callable[[bytes], Any] = self._transaction.get
+        end = self._codes_end
+        cells = bytearray().join([get(row.to_bytes(4, "big"))[:end] for row in wanted.tolist()])
         return np.frombuffer(cells, self._dtype).reshape(-1, *self.shape)
 
     @property
@@ -108,12 +96,8 @@ class CodeStore:
         return [_name(self._record(row)[self._codes_end :]) for row in range(len(self))]
 
     def _record(self, row: int) -> memoryview:
-        row = self._place(row)
-        try:
-            record = self._transaction.get(row.to_bytes(4, "big"))
-        except lmdb.Error:
-            record = None
-        return self._check(row, record)
+        record: Any = self._transaction.get(self._place(row).to_bytes(4, "big"))
+        return memoryview(record)
 
     def _place(self, row: int) -> int:
         if 0 <= row < self._count:
@@ -121,12 +105,6 @@ class CodeStore:
         if -self._count <= row < 0:
             return int(row) + self._count
         raise IndexError(f"row {row} of a store of {self._count}")
-
-    def _check(self, row: int, record: memoryview | None) -> memoryview:
-        if record is None or not (self._checked[row] or _is_whole(row.to_bytes(4, "big"), record)):
-            raise UserError(f"{self.path}: row {row} is missing or damaged; make the store again")
-        self._checked[row] = True
-        return record
 
     def close(self) -> None:
         """Close the file; views of its codes must not be used any more."""
@@ -176,6 +154,8 @@ class CodeStore:
             try:
                 count = _fill(draft, packed, shape=shape, n_embed=n_embed, dtype=dtype)
                 _compact(draft, aside)
+                with aside.open("ab") as stream:
+                    stream.write(_checksum(aside, aside.stat().st_size))
             finally:
                 remove(draft)
         return count
@@ -213,20 +193,19 @@ def _packed(
         items = []
         for place, (_, name) in enumerate(chunk):
             key = (first + place).to_bytes(4, "big")
-            items.append((key, _sealed(key, cells[place * size : (place + 1) * size], name)))
+            body = cells[place * size : (place + 1) * size]
+            items.append((key, b"".join((body, name.encode("utf-8")))))
         yield items
         first += len(chunk)
 
 
-def _sealed(key: bytes, body: bytes | memoryview, name: str = "") -> bytes:
-    end = name.encode("utf-8")
-    checksum = zlib.crc32(end, zlib.crc32(body, zlib.crc32(key)))
-    return b"".join((checksum.to_bytes(CHECKSUM, "little"), body, end))
-
-
-def _is_whole(key: bytes, record: memoryview) -> bool:
-    checksum = zlib.crc32(record[CHECKSUM:], zlib.crc32(key))
-    return checksum == int.from_bytes(record[:CHECKSUM], "little")
+def _checksum(path: Path, size: int) -> bytes:
+    """The CRC-32 of a file's first `size` bytes."""
+    checksum = 0
+    with path.open("rb") as stream:
+        while block := stream.read(min(BLOCK, size - stream.tell())):
+            checksum = zlib.crc32(block, checksum)
+    return checksum.to_bytes(CHECKSUM, "little")
 
 
 def _fill(
@@ -257,7 +236,7 @@ def _fill(
             "n_embed": n_embed,
             "shape": list(shape),
         }
-        _put(env, [(META, _sealed(META, json.dumps(header, sort_keys=True).encode()))])
+        _put(env, [(META, json.dumps(header, sort_keys=True).encode())])
     return count
 
 
@@ -282,29 +261,27 @@ def _compact(draft: Path, path: Path) -> None:
 def _open(path: Path) -> lmdb.Environment:
     if not path.is_file():
         raise UserError(f"{path}: no such code store; dump_codes makes it")
+    body = max(0, path.stat().st_size - CHECKSUM)
+    with path.open("rb") as stream:
+        stream.seek(body)
+        whole = stream.read() == _checksum(path, body)
+    if not whole:
+        raise UserError(f"{path}: damaged, or no code store; dump_codes makes it again")
     try:
         # map_size 0: as large as the file says. Random reads gain nothing from reading ahead.
-        env = lmdb.open(
+        return lmdb.open(
             str(path), subdir=False, lock=False, readonly=True, readahead=False, map_size=0
         )
     except lmdb.Error as error:
         raise UserError(f"{path}: cannot be read as a code store: {error}") from None
-    # LMDB trusts its first pages; what they promise and the file lacks would be a bus error.
-    expected = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-    if path.stat().st_size < expected:
-        env.close()
-        raise UserError(f"{path}: cut short: {path.stat().st_size} of {expected} bytes")
-    return env
 
 
 def _header(record: memoryview | None, path: Path) -> dict[str, Any]:
     try:
-        header = json.loads(bytes(record or b"")[CHECKSUM:])
+        header = json.loads(bytes(record or b""))
         kind = header["format"], header["version"]
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: an LMDB file, but no code store, or damaged") from None
-    if record is None or not _is_whole(META, record):
-        raise UserError(f"{path}: its header is damaged; make the store again")
+        raise UserError(f"{path}: an LMDB file, but no code store") from None
     if kind != (FORMAT, VERSION):
         raise UserError(f"{path}: {kind[0]} {kind[1]}, expected {FORMAT} {VERSION}")
     return header

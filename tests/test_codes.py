@@ -146,7 +146,7 @@ def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="none: no such code store"):
         CodeStore.open(tmp_path / "none")
     (tmp_path / "page").write_text("<html>" * 5000)
-    with pytest.raises(UserError, match="page: cannot be read as a code store"):
+    with pytest.raises(UserError, match="page: damaged, or no code store"):
         CodeStore.open(tmp_path / "page")
     (tmp_path / "empty").touch()
     with pytest.raises(UserError, match="empty: "):
@@ -154,7 +154,7 @@ def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
     foreign = str(tmp_path / "foreign")
     with lmdb.open(foreign, subdir=False, lock=False) as env, env.begin(write=True) as transaction:
         transaction.put(b"length", b"7")
-    with pytest.raises(UserError, match="an LMDB file, but no code store"):
+    with pytest.raises(UserError, match="foreign: damaged, or no code store"):
         CodeStore.open(foreign)
 
 
@@ -162,21 +162,17 @@ def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_a_flipped_bit_is_named_or_harmless(tmp_path: Path, place: float, bit: int) -> None:
+def test_a_flipped_bit_is_named(tmp_path: Path, place: float, bit: int) -> None:
     path = tmp_path / "a"
     if not path.exists():
         write(path, 200)
     whole = path.read_bytes()
     damaged = bytearray(whole)
-    damaged[2 * 4096 + int(place * (len(whole) - 2 * 4096))] ^= 1 << bit
+    damaged[int(place * len(whole))] ^= 1 << bit
     other = tmp_path / "damaged"
     other.write_bytes(damaged)
-    try:
-        with CodeStore.open(other) as store:
-            got = [(codes.tolist(), name) for codes, name in store]
-    except UserError:
-        return
-    assert got == [(codes.tolist(), name) for codes, name in records(200)]
+    with pytest.raises(UserError, match="damaged: damaged, or no code store"):
+        CodeStore.open(other)
 
 
 def test_a_file_cut_short_is_named(tmp_path: Path) -> None:
