@@ -27,6 +27,7 @@ from pipeline.profile import FOLDER, flags
 
 BUDGET = ("vqvae.steps=400", "pixelsnail.steps=400", "generate.test_prompts=1000")
 TABLE = Path("docs/ablations.md")
+CONCLUSIONS = "\n## What followed\n"  # what stands below is a person's, and is kept
 
 
 @dataclass(frozen=True)
@@ -160,8 +161,12 @@ def main() -> None:
         f"each row one part changed. Means over the seeds {' and '.join(map(str, given.seeds))}, "
         "± half of their range.\n\n"
     )
+    before = TABLE.read_text(encoding="utf-8") if TABLE.exists() else ""
+    below = "".join(before.partition(CONCLUSIONS)[1:])
     with replacing(TABLE) as aside:
-        aside.write_text(page + table(_finished(), given.seeds, given.profile), encoding="utf-8")
+        aside.write_text(
+            page + table(_finished(), given.seeds, given.profile) + below, encoding="utf-8"
+        )
     print(f"written to {TABLE}")
 
 

@@ -8,6 +8,7 @@ last row: the whole grid takes it minutes.
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import Any
 
@@ -127,7 +128,7 @@ def main() -> None:
                 }
             )
             if has_bf16():
-                seconds = sampling(prior, batch, repeats=5, dtype=torch.bfloat16)
+                seconds = sampling(copy.deepcopy(prior).bfloat16(), batch, repeats=5)
                 rows.append(
                     {
                         "what": f"cached {kernel_size}×{kernel_size}, bf16",

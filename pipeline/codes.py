@@ -47,7 +47,8 @@ class CodeStore:
         self._env = _open(path)
         try:
             self._transaction = self._env.begin(buffers=True)
-            header = _header(self._transaction.get(META), path)
+            self._get: Callable[[bytes], Any] = self._transaction.get  # None: no such key
+            header = _header(self._get(META), path)
         except lmdb.Error as error:
             raise UserError(f"{path}: damaged: {error}") from None
         self.shape: tuple[int, int] = header["shape"][0], header["shape"][1]
@@ -85,8 +86,7 @@ class CodeStore:
         for outside in wanted[(wanted < -self._count) | (wanted >= self._count)]:
             self._place(int(outside))  # raises
         wanted = wanted % max(1, self._count)  # not in place: it may be the caller's
-        get: Callable[[bytes], Any] = self._transaction.get
-        end = self._codes_end
+        get, end = self._get, self._codes_end
         cells = bytearray().join([get(row.to_bytes(4, "big"))[:end] for row in wanted.tolist()])
         return np.frombuffer(cells, self._dtype).reshape(-1, *self.shape)
 
@@ -96,8 +96,8 @@ class CodeStore:
         return [_name(self._record(row)[self._codes_end :]) for row in range(len(self))]
 
     def _record(self, row: int) -> memoryview:
-        record: Any = self._transaction.get(self._place(row).to_bytes(4, "big"))
-        return memoryview(record)
+        record: memoryview = self._get(self._place(row).to_bytes(4, "big"))
+        return record
 
     def _place(self, row: int) -> int:
         if 0 <= row < self._count:

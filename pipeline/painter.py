@@ -94,6 +94,7 @@ class Painter:
         if strict:
             self.blip.check_prompts(prompts)
         warn_of_emulation(settings.precision)
+        prior = self.prior.cast(DTYPES[settings.precision])
         states = self.blip.embed_texts(prompts)
         condition = TextCondition(states.pooled, states.tokens, states.mask)
         drawn = [
@@ -112,23 +113,23 @@ class Painter:
                 torch.Generator().manual_seed(derive_seed(seed, prompts[row], sample, candidate))
                 for row, sample, candidate in batch
             ]
-            images.extend(self._draw(condition[rows].to(self.device), generators, settings))
+            images.extend(self._draw(prior, condition[rows].to(self.device), generators, settings))
         return list(self._choose(prompts, images, samples=samples, of=settings.candidates))
 
     def _draw(
         self,
+        prior: Prior,
         condition: TextCondition,
         generators: Sequence[torch.Generator],
         settings: SamplingSettings,
     ) -> np.ndarray:
-        codes = self.prior.sample(
+        codes = prior.sample(
             condition,
             generators=generators,
             temperature=settings.temperature,
             top_k=settings.top_k,
             top_p=settings.top_p,
             guidance_scale=settings.guidance_scale,
-            dtype=DTYPES[settings.precision],
         )
         return to_uint8(self.vqvae.decode(codes, condition.pooled)).cpu().numpy()
 

@@ -6,7 +6,6 @@ picture's codes depend neither on the others of its batch nor on how its logits 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -32,12 +31,12 @@ def sample_codes(
     top_p: float = 1.0,
     guidance_scale: float = 1.0,
     generator: Generators = None,
-    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Draw grids of codes, each code computed once.
 
     Args:
-        prior: a PixelSNAIL; sampling runs in evaluation mode on its device.
+        prior: a PixelSNAIL; sampling runs in evaluation mode on its device and in its weights'
+            type, the choice among the logits always in float32.
         cond: the texts, a row a grid; None: unconditional.
         upper: (B, h', w') int64, codes of the level above, where the prior has one.
         batch_size: B; needed only where neither `cond` nor `upper` nor `generator` says it.
@@ -48,8 +47,6 @@ def sample_codes(
             this factor (https://arxiv.org/abs/2207.12598), at the price of twice the batch.
         generator: one for all, or one a row: then a row does not depend on the batch that it is
             in, except for the last bits of its logits. None: torch's global one.
-        dtype: of the weights and features while sampling, such as torch.bfloat16; None: as they
-            are. The choice among the logits is always made in float32.
 
     Returns:
         (B, h, w) int64 in [0, n_class), on the prior's device.
@@ -62,8 +59,6 @@ def sample_codes(
     if guidance_scale < 0:
         raise ValueError(f"guidance_scale is {guidance_scale}, must not be negative")
     guidance = guidance_scale if guidance_scale != 1 and cond is not None else None
-    if dtype is not None and dtype != prior.out.weight.dtype:
-        prior = copy.deepcopy(prior).to(dtype)
     was_training = prior.training
     prior.eval()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,14 +33,12 @@ class Prior:
         top_k: int,
         top_p: float,
         guidance_scale: float,
-        dtype: torch.dtype | None = None,
     ) -> Tensor:
         """Draw one packed grid of codes a row, (B, h, w) int64.
 
         Args:
             condition: the texts, a row a grid; None: unconditional.
             generators: one a row, so that a grid does not depend on the others of its batch.
-            dtype: as `sample_codes` takes it, like all the others.
         """
         grids: list[Tensor] = []
         for level in self.levels:
@@ -54,7 +53,6 @@ class Prior:
                     top_p=top_p,
                     guidance_scale=guidance_scale,
                     generator=generators,
-                    dtype=dtype,
                 )
             )
         return pack_levels(grids)
@@ -64,6 +62,10 @@ class Prior:
         for level in self.levels:
             level.to(device)
         return self
+
+    def cast(self, dtype: torch.dtype) -> Prior:
+        """A copy whose weights are of type `dtype`, for sampling."""
+        return Prior([copy.deepcopy(level).to(dtype) for level in self.levels])
 
     def save_pretrained(self, folder: Path) -> None:
         """Write the last level's model into `folder`, the top's into a folder of it."""
