@@ -1,18 +1,20 @@
 """The code store: an LMDB file of code grids with their pictures' names, read in place.
 
-One file, no lock file. Keys are row numbers, four bytes big-endian, so that LMDB's order is the
-rows' order; the key `meta` holds the header, as JSON. A record is the codes as little-endian
-unsigned integers of the smallest type that holds `n_embed` of them, then the file name in UTF-8.
-Behind LMDB's last page stands a CRC-32 of all before it, checked when the file is opened: LMDB
-follows whatever its pages say, so a flipped bit in them could end the process.
+One file, no lock file. An entry holds 1,024 records (the last one what is left), for looking a key
+up costs more than copying a grid: the codes, row after row, as little-endian unsigned integers of
+the smallest type that holds `n_embed` of them; then where each name ends, as `<u4`; then the
+pictures' file names in UTF-8. Keys are the entries' numbers, four bytes big-endian, so that LMDB's
+order is the rows' order; the key `meta` holds the header, as JSON. Behind LMDB's last page stands
+a CRC-32 of all before it, checked when the file is opened: LMDB follows whatever its pages say, so
+a flipped bit in them could end the process.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import islice, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,12 +25,12 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.files import remove, replacing
 
-FORMAT, VERSION = "codebrush codes", 2
-META = b"meta"  # sorts behind every row number: 0x6d656d61 is 1.8 thousand million
-MAX_ROWS = int.from_bytes(META, "big")
+FORMAT, VERSION = "codebrush codes", 3
+META = b"meta"  # sorts behind every entry: as a number it is 1.8 thousand million
 CHECKSUM = 4  # bytes, at the end of the file
 BLOCK = 1 << 20  # bytes summed at a time
-CHUNK = 1024  # records packed and put at a time: few enough for their grids to stay in the cache
+ROWS = 1024  # of an entry: few enough for what is packed at a time to stay in the cache
+ENDS = np.dtype("<u4")  # of names, in bytes from the first one
 MAP_GROWTH = 4  # the map grows by this factor; it is address space and sparse file, not memory
 FIRST_MAP = 1 << 24
 
@@ -47,14 +49,16 @@ class CodeStore:
         self._env = _open(path)
         try:
             self._transaction = self._env.begin(buffers=True)
-            self._get: Callable[[bytes], Any] = self._transaction.get  # None: no such key
-            header = _header(self._get(META), path)
+            header = _header(self._transaction.get(META), path)
+            self._count = header["count"]
+            entries, values = -(-self._count // ROWS), self._transaction.cursor()
+            self._entries = [memoryview(value) for _, value in islice(values, entries)]
         except lmdb.Error as error:
             raise UserError(f"{path}: damaged: {error}") from None
         self.shape: tuple[int, int] = header["shape"][0], header["shape"][1]
-        self.n_embed, self._count = header["n_embed"], header["count"]
+        self.n_embed = header["n_embed"]
         self._dtype = np.dtype(header["dtype"])
-        self._codes_end = self.shape[0] * self.shape[1] * self._dtype.itemsize
+        self._cells = self.shape[0] * self.shape[1]
 
     @classmethod
     def open(cls, path: Path | str) -> CodeStore:
@@ -73,9 +77,12 @@ class CodeStore:
 
         The codes are a read-only view of the file's map: valid while the store is open.
         """
-        record = self._record(row)
-        codes = np.frombuffer(record[: self._codes_end], self._dtype)
-        return codes.reshape(self.shape), _name(record[self._codes_end :])
+        entry, place = divmod(self._place(row), ROWS)
+        start = place * self._cells * self._dtype.itemsize
+        codes = np.frombuffer(self._entries[entry], self._dtype, self._cells, start)
+        ends, text = self._names(entry)
+        name = text[ends[place - 1] if place else 0 : ends[place]]
+        return codes.reshape(self.shape), str(name, "utf-8")
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, str]]:
         return (self[row] for row in range(len(self)))
@@ -86,18 +93,28 @@ class CodeStore:
         for outside in wanted[(wanted < -self._count) | (wanted >= self._count)]:
             self._place(int(outside))  # raises
         wanted = wanted % max(1, self._count)  # not in place: it may be the caller's
-        get, end = self._get, self._codes_end
-        cells = bytearray().join([get(row.to_bytes(4, "big"))[:end] for row in wanted.tolist()])
-        return np.frombuffer(cells, self._dtype).reshape(-1, *self.shape)
+        size = self._cells * self._dtype.itemsize
+        entries, places = np.divmod(wanted, ROWS)
+        found = zip(entries.tolist(), (places * size).tolist(), strict=True)
+        grids = [self._entries[entry][start : start + size] for entry, start in found]
+        return np.frombuffer(bytearray().join(grids), self._dtype).reshape(-1, *self.shape)
 
     @property
     def filenames(self) -> list[str]:
         """The pictures' file names, in the rows' order."""
-        return [_name(self._record(row)[self._codes_end :]) for row in range(len(self))]
+        names: list[str] = []
+        for entry in range(len(self._entries)):
+            ends, text = self._names(entry)
+            bounds = pairwise([0, *ends.tolist()])
+            names.extend(str(text[start:end], "utf-8") for start, end in bounds)
+        return names
 
-    def _record(self, row: int) -> memoryview:
-        record: memoryview = self._get(self._place(row).to_bytes(4, "big"))
-        return record
+    def _names(self, entry: int) -> tuple[np.ndarray, memoryview]:
+        """Where each of an entry's names ends, and all of them in one."""
+        rows = min(ROWS, self._count - entry * ROWS)
+        start = rows * self._cells * self._dtype.itemsize
+        ends = np.frombuffer(self._entries[entry], ENDS, rows, start)
+        return ends, self._entries[entry][start + ends.nbytes :]
 
     def _place(self, row: int) -> int:
         if 0 <= row < self._count:
@@ -107,7 +124,8 @@ class CodeStore:
         raise IndexError(f"row {row} of a store of {self._count}")
 
     def close(self) -> None:
-        """Close the file; views of its codes must not be used any more."""
+        """Close the file; it has no rows then, and views of its codes must not be used any more."""
+        self._count, self._entries = 0, []
         self._transaction.abort()
         self._env.close()
 
@@ -174,11 +192,10 @@ def _packed(
     shape: tuple[int, int],
     n_embed: int,
     dtype: np.dtype,
-) -> Iterator[list[tuple[bytes, bytes]]]:
-    """Check and pack records, a chunk of keys and values at a time."""
+) -> Iterator[tuple[int, bytes]]:
+    """Check records and pack them; yields for each entry how many it holds, and its bytes."""
     remaining, first = iter(records), 0
-    size = shape[0] * shape[1] * dtype.itemsize
-    while chunk := list(islice(remaining, CHUNK)):
+    while chunk := list(islice(remaining, ROWS)):
         if {codes.shape for codes, _ in chunk} != {shape}:
             place = next(i for i, (codes, _) in enumerate(chunk) if codes.shape != shape)
             other = chunk[place][0].shape
@@ -189,13 +206,9 @@ def _packed(
             wrong = chunk[place][0]
             low, high = wrong.min(), wrong.max()
             raise ValueError(f"row {first + place}: codes from {low} to {high}, n_embed {n_embed}")
-        cells = memoryview(grids.astype(dtype).tobytes())
-        items = []
-        for place, (_, name) in enumerate(chunk):
-            key = (first + place).to_bytes(4, "big")
-            body = cells[place * size : (place + 1) * size]
-            items.append((key, b"".join((body, name.encode("utf-8")))))
-        yield items
+        names = [name.encode("utf-8") for _, name in chunk]
+        ends = np.cumsum([len(name) for name in names]).astype(ENDS)
+        yield len(chunk), b"".join((grids.astype(dtype).tobytes(), ends.tobytes(), *names))
         first += len(chunk)
 
 
@@ -210,24 +223,22 @@ def _checksum(path: Path, size: int) -> bytes:
 
 def _fill(
     path: Path,
-    packed: Iterator[list[tuple[bytes, bytes]]],
+    packed: Iterator[tuple[int, bytes]],
     *,
     shape: tuple[int, int],
     n_embed: int,
     dtype: np.dtype,
 ) -> int:
-    """Append every record, then the header; returns their number."""
+    """Append every entry, then the header; returns the number of records."""
     # What is not yet renamed need not survive a crash: `replacing` syncs the compacted copy.
     env = lmdb.open(
         str(path), subdir=False, lock=False, map_size=FIRST_MAP, sync=False, metasync=False
     )
     with env:
         count = 0
-        for items in packed:
-            if count + len(items) > MAX_ROWS:
-                raise UserError(f"{path}: a code store holds at most {MAX_ROWS} records")
-            _put(env, items)
-            count += len(items)
+        for entry, (rows, value) in enumerate(packed):
+            _put(env, entry.to_bytes(4, "big"), value)
+            count += rows
         header = {
             "format": FORMAT,
             "version": VERSION,
@@ -236,15 +247,15 @@ def _fill(
             "n_embed": n_embed,
             "shape": list(shape),
         }
-        _put(env, [(META, json.dumps(header, sort_keys=True).encode())])
+        _put(env, META, json.dumps(header, sort_keys=True).encode())
     return count
 
 
-def _put(env: lmdb.Environment, items: Sequence[tuple[bytes, bytes]]) -> None:
+def _put(env: lmdb.Environment, key: bytes, value: bytes) -> None:
     while True:
         try:
             with env.begin(write=True) as transaction:
-                transaction.cursor().putmulti(items, append=True)
+                transaction.put(key, value, append=True)
             return
         except lmdb.MapFullError:  # the transaction is undone
             env.set_mapsize(env.info()["map_size"] * MAP_GROWTH)
@@ -285,7 +296,3 @@ def _header(record: memoryview | None, path: Path) -> dict[str, Any]:
     if kind != (FORMAT, VERSION):
         raise UserError(f"{path}: {kind[0]} {kind[1]}, expected {FORMAT} {VERSION}")
     return header
-
-
-def _name(entry: memoryview) -> str:
-    return bytes(entry).decode("utf-8")

@@ -123,6 +123,29 @@ def test_a_failed_writing_leaves_the_old_store(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a"]
 
 
+def test_rows_of_several_entries(tmp_path: Path) -> None:
+    wanted = records(2500)
+    CodeStore.write(tmp_path / "a", iter(wanted), shape=SHAPE, n_embed=512)
+    with CodeStore.open(tmp_path / "a") as store:
+        assert store.filenames == [name for _, name in wanted]
+        rows = [2499, 1024, 1023, 0, 2048, -2500]
+        np.testing.assert_array_equal(store.batch(rows), np.stack([wanted[i][0] for i in rows]))
+        for row in rows:
+            codes, name = store[row]
+            np.testing.assert_array_equal(codes, wanted[row][0])
+            assert name == wanted[row][1]
+
+
+def test_a_closed_store_has_no_rows(tmp_path: Path) -> None:
+    with CodeStore.open(write(tmp_path / "a")) as store:
+        pass
+    assert store.filenames == []
+    with pytest.raises(IndexError, match="row 3"):
+        store[3]
+    with pytest.raises(IndexError, match="row 3"):
+        store.batch([3])
+
+
 def test_an_empty_store_is_a_store(tmp_path: Path) -> None:
     CodeStore.write(tmp_path / "a", [], shape=SHAPE, n_embed=2)
     with CodeStore.open(tmp_path / "a") as store:
