@@ -27,12 +27,12 @@ from pipeline.evaluation.perceptual import find_lpips
 from pipeline.evaluation.prior_scores import prior_scores
 from pipeline.evaluation.report import report
 from pipeline.evaluation.scores import Scores
-from pipeline.evaluation.vqvae_scores import decoded, vqvae_scores
+from pipeline.evaluation.vqvae_scores import decoded, latent_vectors, vqvae_scores
 from pipeline.files import replacing, write_json
 from pipeline.models.blip import Blip
 from pipeline.models.prior import Prior
 from pipeline.models.vqvae import VQVAE
-from pipeline.params import Section, load_section
+from pipeline.params import SEED, Section, load_section
 from pipeline.progress import say
 from pipeline.provenance import provenance
 from pipeline.sealing import check_folder
@@ -46,7 +46,7 @@ class EvaluateSettings(Section):
     match_threshold: float = Field(gt=0, lt=1)
     labels: int = Field(ge=2)
     pictures_per_label: int = Field(ge=1)
-    shown: int = Field(ge=1)
+    shown: int = Field(ge=2)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Inputs:
 def main() -> None:
     """Run the stage."""
     settings = load_section(layout.PARAMS, "evaluate", EvaluateSettings)
-    seed = load_section(layout.PARAMS, "seed", int)
+    seed = load_section(layout.PARAMS, "seed", SEED)
     claim_buffers()
     inputs = _load()
     test = inputs.of("test")
@@ -101,7 +101,7 @@ def main() -> None:
     )
     reconstructed = decoded(inputs.vqvae, inputs.codes[test], painted.text_embeds)
     every["vqvae"].left_out |= draw_latents(
-        inputs.vqvae.latents(inputs.codes[test]).flatten(1).numpy(),
+        latent_vectors(inputs.vqvae, inputs.codes[test]).numpy(),
         [_label(pair) for pair in test_pairs],
         tables=layout.LATENTS,
         pictures=layout.PICTURES,

@@ -17,11 +17,15 @@ def picture_nats(
     prior: Prior, levels: list[CodedTexts], rows: Tensor, *, conditional: bool
 ) -> np.ndarray:
     """Mean nats a code of each picture, (len(rows),), over all levels' codes together."""
-    total = np.zeros(len(rows))
-    for model, level in zip(prior.levels, levels, strict=True):
-        part = code_nats(model, level[rows], conditional=conditional)
-        total += part.numpy() * level.codes[0].numel()
-    return total / sum(level.codes[0].numel() for level in levels)
+    nats = [
+        code_nats(model, level[rows], conditional=conditional).numpy()
+        for model, level in zip(prior.levels, levels, strict=True)
+    ]
+    return np.average(nats, axis=0, weights=_cells(levels))
+
+
+def _cells(levels: list[CodedTexts]) -> list[int]:
+    return [level.codes[0].numel() for level in levels]
 
 
 def prior_scores(
@@ -38,13 +42,14 @@ def prior_scores(
     scores = Scores()
 
     def compared() -> dict[str, float]:
-        def codes(rows: Tensor) -> np.ndarray:
-            return np.concatenate([level.codes[rows].numpy().ravel() for level in levels])
-
+        unigrams = [  # each level has its own codebook
+            unigram_bits(level.codes[train].numpy(), level.codes[test].numpy(), n_embed)
+            for level in levels
+        ]
         return likelihood(
             picture_nats(prior, levels, test, conditional=True),
             picture_nats(prior, levels, test, conditional=False),
-            unigram_bits(codes(train), codes(test), n_embed),
+            float(np.average(unigrams, weights=_cells(levels))),
             seed=seed,
         )
 

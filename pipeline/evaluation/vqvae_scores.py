@@ -11,7 +11,7 @@ from pipeline.evaluation.codebook import codebook_use
 from pipeline.evaluation.reconstruction import bits_per_pixel, mean_psnr, reconstruction
 from pipeline.evaluation.scores import Scores
 from pipeline.evaluation.shuffling import shuffled_rows
-from pipeline.models.vqvae import VQVAE
+from pipeline.models.vqvae import VQVAE, unpack_levels
 
 BATCH = 128
 
@@ -33,6 +33,12 @@ def decoded(vqvae: VQVAE, codes: Tensor, texts: Tensor) -> Tensor:
     device = next(vqvae.parameters()).device
     rows = torch.arange(len(codes)).split(BATCH)
     return torch.cat([vqvae.decode(codes[r].to(device), texts[r].to(device)).cpu() for r in rows])
+
+
+def latent_vectors(vqvae: VQVAE, codes: Tensor) -> Tensor:
+    """What the codes (N, h, w) stand for, a vector a picture: (N, D)."""
+    device = next(vqvae.parameters()).device
+    return torch.cat([vqvae.latents(c.to(device)).flatten(1).cpu() for c in codes.split(BATCH)])
 
 
 def vqvae_scores(
@@ -60,7 +66,13 @@ def vqvae_scores(
         "text_shuffled.psnr", lambda: psnr_with(texts[shuffled_rows(captions, seed=seed)])
     )
     scores.measure("text_none.psnr", lambda: psnr_with(torch.zeros_like(texts)))
-    scores.measure("codebook", lambda: codebook_use(codes.numpy(), c.n_embed))
+
+    def codebooks() -> dict[str, float]:
+        levels = unpack_levels(codes, vqvae.level_shapes)
+        uses = [codebook_use(level.numpy(), c.n_embed) for level in levels]
+        return {figure: min(use[figure] for use in uses) for figure in uses[0]}
+
+    scores.measure("codebook", codebooks)  # each level has its own: a collapsed one must show
     scores.measure(
         "bits_per_pixel",
         lambda: bits_per_pixel(vqvae.code_shape, c.n_embed, image_size=c.image_size),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from pipeline.data.painted import PaintedTexts
 from pipeline.data.views import shifted, to_float
 from pipeline.models.quantizer import QuantizerKind, fsq_levels
-from pipeline.models.vqvae import VQVAE, VQVAEConfig
+from pipeline.models.vqvae import VQVAE, VQVAEConfig, unpack_levels
 from pipeline.training.loop import TrainingSettings
 
 VALIDATION_BATCH = 128
@@ -75,15 +76,20 @@ class VQVAETask:
         return error + commitment, {"mse": error.detach(), "commitment": commitment.detach()}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Squared error and PSNR on the validation pictures, and the share of codes they use."""
+        """Squared error and PSNR on the validation pictures, and the share of codes they use.
+
+        Each level has its own codebook; the share is of the one that they use least of.
+        """
         device = next(model.parameters()).device
-        total, used = 0.0, set()
+        total, seen = 0.0, []
         for rows in torch.arange(len(self.val.images)).split(VALIDATION_BATCH):
             images = to_float(self.val.images[rows].to(device))
             painted, codes, _ = model(images, self.val.text_embeds[rows].to(device))
             total += float(F.mse_loss(painted.clamp(-1, 1), images)) * len(rows)
-            used.update(codes.unique().tolist())
+            seen.append(codes.cpu())
         mse = total / len(self.val.images)
         # The range is 2 wide, so its square is 4.
         psnr = 10 * math.log10(4 / mse)
-        return {"loss": mse, "psnr": psnr, "codes_used": len(used) / self.settings.n_embed}
+        levels = unpack_levels(torch.cat(seen), cast(VQVAE, model).level_shapes)
+        used = min(len(level.unique()) for level in levels) / self.settings.n_embed
+        return {"loss": mse, "psnr": psnr, "codes_used": used}

@@ -1,0 +1,59 @@
+"""Two levels have two codebooks: figures of one must not hide behind the other's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.data.painted import PaintedTexts
+from pipeline.evaluation.prior_scores import prior_scores
+from pipeline.evaluation.vqvae_scores import vqvae_scores
+from pipeline.models.condition import TextCondition
+from pipeline.models.pixelsnail import PixelSNAIL
+from pipeline.models.prior import Prior
+from pipeline.models.vqvae import VQVAE, VQVAEConfig, pack_levels
+from pipeline.training.pixelsnail import coded_levels
+
+N_EMBED = 16
+
+
+def codes(count: int) -> Tensor:
+    """A top level that is one code throughout, above one that uses all of them."""
+    generator = torch.Generator().manual_seed(0)
+    bottom = torch.randint(N_EMBED, (count, 4, 4), generator=generator)
+    return pack_levels([torch.zeros(count, 2, 2, dtype=torch.int64), bottom])
+
+
+def test_a_collapsed_level_shows() -> None:
+    torch.manual_seed(0)
+    config = VQVAEConfig(
+        image_size=16, downsample=4, levels=2, n_embed=N_EMBED, embed_dim=4, channel=16,
+        n_res_block=1, res_channel=8, quantizer="ema", commitment_weight=0.25, text_dim=6,
+    )  # fmt: skip
+    images = torch.randint(256, (12, 16, 16, 3), dtype=torch.uint8)
+    test = PaintedTexts(images, torch.randn(12, 6))
+    captions = [str(i) for i in range(12)]
+    scores = vqvae_scores(VQVAE(config).eval(), test, captions, codes=codes(12), seed=0)
+    assert scores.values["codebook"] == {"perplexity": 1.0, "used": 1 / N_EMBED}
+
+
+def test_the_unigram_model_knows_the_levels_apart() -> None:
+    torch.manual_seed(0)
+    sizes = {"channel": 16, "kernel_size": 2, "n_block": 1, "n_res_block": 1, "res_channel": 8,
+             "text_dim": 6}  # fmt: skip
+    top = PixelSNAIL((2, 2), N_EMBED, **sizes)
+    bottom = PixelSNAIL((4, 4), N_EMBED, **sizes, upper_shape=(2, 2), upper_n_class=N_EMBED)
+    texts = TextCondition(torch.zeros(1, 6), torch.zeros(1, 1, 6), torch.ones(1, 1).bool())
+    levels = coded_levels(
+        codes(400), level_shapes=[(2, 2), (4, 4)], texts=torch.zeros(400, dtype=torch.int64),
+        condition=texts,
+    )  # fmt: skip
+    rows = torch.arange(400)
+    scores = prior_scores(
+        Prior([top, bottom]), levels, train=rows[:300], test=rows[300:], n_embed=N_EMBED, seed=0
+    )
+    # The top's code is certain, each of the bottom's 16 cells costs 4 bits.
+    assert scores.values["unigram"] == pytest.approx(16 * np.log2(N_EMBED) / 20, abs=0.05)
+    assert scores.values["bits"] == pytest.approx(4.0)  # untrained: uniform
