@@ -18,8 +18,10 @@ import re
 import sys
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Any
 
 import psutil
+from pydantic import Field
 
 from pipeline.errors import UserError
 from pipeline.params import load_section, read_yaml
@@ -38,6 +40,7 @@ MACHINE = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 PREPARED = "CODEBRUSH_PREPARED"
+THREADS: Any = Annotated[int, Field(strict=True, ge=1)]
 
 # What the machine, not the project, is short of.
 SHORTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -75,12 +78,13 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return _say("interrupted; the next run goes on from the last checkpoint", status=130)
     except FloatingPointError as error:
-        return _say(f"{stage}: {error}")
+        return _say(f"{stage}: {error}", alone=True)
     except Exception as error:
         shortage = _shortage(error)
         if shortage is None:
             raise
-        return _say(f"{stage}: {shortage}; mend that and run it again, nothing was lost")
+        line = f"{stage}: {shortage}; mend that and run it again, nothing was lost"
+        return _say(line, alone=True)
     return 0
 
 
@@ -89,6 +93,8 @@ def _known(arguments: list[str]) -> str:
     if len(arguments) != 1 or arguments[0] not in stages:
         given = " ".join(arguments) or "nothing"
         raise UserError(f"python -m stages NAME: {given!r} is none of {', '.join(stages)}")
+    if arguments[0] not in PARALLEL and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UserError(f"{arguments[0]} is one process; torchrun is for {', '.join(PARALLEL)}")
     return arguments[0]
 
 
@@ -102,7 +108,7 @@ def _replace_process(stage: str) -> None:
     if "threads" in read_yaml(Path("dvc.yaml"))["stages"][stage]["params"]:
         # Sums are cut into as many parts as there are threads, and each part into vectors as wide
         # as the processor's: both are part of the result.
-        threads = load_section(PARAMS, "threads", int)
+        threads = load_section(PARAMS, "threads", THREADS)
         environment = {**_waiting(threads * processes), **environment}
         environment["OMP_NUM_THREADS"] = str(threads)
         instructions = load_section(PARAMS, "instruction_set", InstructionSet)
@@ -124,7 +130,7 @@ def _waiting(threads: int) -> dict[str, str]:
 def _processes() -> int:
     given = os.environ.get("CODEBRUSH_PROCESSES")
     if given is None:
-        if not any(Path("/dev").glob("nvidia[0-9]*")):
+        if not any([*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("kfd")]):  # AMD's
             return 1  # without the second that importing torch takes
         import torch
 
@@ -146,9 +152,12 @@ def _shortage(error: Exception) -> str | None:
     return None
 
 
-def _say(line: str, *, status: int = 1) -> int:
-    if os.environ.get("RANK", "0") == "0":
-        print(f"error: {line}", file=sys.stderr, flush=True)
+def _say(line: str, *, status: int = 1, alone: bool = False) -> int:
+    """Print the line; of several processes the first, for all, unless each may be `alone` in it."""
+    rank = os.environ.get("RANK", "0")
+    if alone or rank == "0":
+        which = "" if rank == "0" else f"process {rank}: "
+        print(f"error: {which}{line}", file=sys.stderr, flush=True)
     return status
 
 

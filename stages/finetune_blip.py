@@ -6,7 +6,7 @@ import torch
 
 from pipeline.data.pairs import read_pairs
 from pipeline.files import write_tsv
-from pipeline.params import load_section
+from pipeline.params import SEED, load_section
 from pipeline.training.blip import BlipSettings, BlipTask
 from pipeline.training.blip_data import Matches
 from pipeline.training.loop import build_accelerator, fit
@@ -17,7 +17,7 @@ from stages.resuming import checkpoints
 def main() -> None:
     """Run the stage."""
     settings = load_section(layout.PARAMS, "blip", BlipSettings)
-    seed = load_section(layout.PARAMS, "seed", int)
+    seed = load_section(layout.PARAMS, "seed", SEED)
     pairs = read_pairs(layout.PAIRS)
     train_pairs = [pair for pair in pairs if pair.split == "train"]
 

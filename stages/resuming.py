@@ -2,9 +2,9 @@
 
 A run's checkpoints lie in `.scratch/<stage>/<fingerprint>`, where the fingerprint covers the
 stage's command, its params' values, the bytes of its deps, the versions of the libraries that
-compute, and the number of processes. A change of any of these is another run, which starts anew.
-DVC and git ignore the folder; `CODEBRUSH_SCRATCH` moves it (to a disk that outlives a rented
-machine, say).
+compute, the kind of device and the number of processes. A change of any of these is another run,
+which starts anew. DVC and git ignore the folder; `CODEBRUSH_SCRATCH` moves it (to a disk that
+outlives a rented machine, say).
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from pipeline.devices import best_device
 from pipeline.errors import UserError
 from pipeline.files import remove
 from pipeline.params import read_yaml
@@ -39,9 +42,11 @@ def checkpoints(stage: str) -> Iterator[Checkpoints]:
     folder = scratch_root() / stage / fingerprint(stage)
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder, stage):
-        _drop_older(folder)
+        first = os.environ.get("RANK", "0") == "0"
+        if first:
+            _drop_older(folder)
         yield Checkpoints(folder)
-        if os.environ.get("RANK", "0") == "0":
+        if first:
             remove(folder)
 
 
@@ -54,6 +59,7 @@ def fingerprint(stage: str) -> str:
         "params": {key: _lookup(params, key) for key in entry["params"]},
         "deps": {dep: _digest(Path(dep)) for dep in entry["deps"]},
         "versions": {name: version(name) for name in COMPUTING},
+        "device": [best_device().type, torch.backends.cpu.get_cpu_capability()],
         "processes": os.environ.get("WORLD_SIZE", "1"),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
@@ -95,8 +101,20 @@ def _lock(folder: Path, stage: str) -> Iterator[None]:
             folder.with_suffix(".lock").unlink(missing_ok=True)
 
 
+def _held(folder: Path) -> bool:
+    try:
+        with folder.with_suffix(".lock").open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def _drop_older(folder: Path) -> None:
-    others = [p for p in folder.parent.iterdir() if p.is_dir() and p != folder]
+    """Drop what interrupted runs left but the newest; DVC's parallel experiments are not theirs."""
+    others = [p for p in folder.parent.iterdir() if p.is_dir() and p != folder and not _held(p)]
     others.sort(key=lambda p: p.stat().st_mtime, reverse=True)
     for old in others[UNFINISHED_KEPT - 1 :]:
         remove(old)

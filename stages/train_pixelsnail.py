@@ -11,7 +11,7 @@ from pipeline.embeddings import TextEmbeddings
 from pipeline.files import write_tsv
 from pipeline.models.prior import Prior
 from pipeline.models.vqvae import VQVAE
-from pipeline.params import load_section
+from pipeline.params import SEED, load_section
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import build_accelerator, fit
 from pipeline.training.pixelsnail import PixelSNAILSettings, PixelSNAILTask, coded_levels
@@ -22,7 +22,7 @@ from stages.resuming import checkpoints
 def main() -> None:
     """Run the stage."""
     settings = load_section(layout.PARAMS, "pixelsnail", PixelSNAILSettings)
-    seed = load_section(layout.PARAMS, "seed", int)
+    seed = load_section(layout.PARAMS, "seed", SEED)
     pairs = captioned(read_pairs(layout.PAIRS))
     texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
     level_shapes = VQVAE.from_pretrained(layout.VQVAE).level_shapes

@@ -8,7 +8,7 @@ from pipeline.data.painted import PaintedTexts
 from pipeline.data.pairs import captioned, read_pairs
 from pipeline.embeddings import TextEmbeddings
 from pipeline.files import write_tsv
-from pipeline.params import load_section
+from pipeline.params import SEED, load_section
 from pipeline.training.loop import build_accelerator, fit
 from pipeline.training.vqvae import VQVAESettings, VQVAETask
 from stages import layout
@@ -18,7 +18,7 @@ from stages.resuming import checkpoints
 def main() -> None:
     """Run the stage."""
     settings = load_section(layout.PARAMS, "vqvae", VQVAESettings)
-    seed = load_section(layout.PARAMS, "seed", int)
+    seed = load_section(layout.PARAMS, "seed", SEED)
     pairs = read_pairs(layout.PAIRS)
     texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
     train, val = (

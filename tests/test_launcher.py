@@ -59,10 +59,15 @@ def test_an_unknown_stage_is_one_line(project, arguments, said):
         ("train_vqvae", "n_embed: 256", "n_embed: 70000", "vqvae.n_embed = 70000"),
         ("train_vqvae", "downsample: 4", "downsample: 5", "image_size = 64: expected a multiple"),
         ("train_vqvae", "threads: 2", "threads: two", "threads = 'two'"),
+        ("train_vqvae", "threads: 2", "threads: 0", "threads = 0: Input should be greater"),
+        ("download", "seed: 0", "seed: -1", "seed = -1: Input should be greater"),
+        ("evaluate", "seed: 0", "seed: 4294967296", "seed = 4294967296: Input should be less"),
         ("train_vqvae", "set: avx2", "set: avx3", "instruction_set = 'avx3'"),
         ("train_pixelsnail", "kernel_size: 2", "kernel: 2", "pixelsnail.kernel: unknown key"),
         ("generate", "top_p: 0.95", "top_p: 1.5", "generate.top_p = 1.5"),
+        ("generate", "test_prompts: 200", "test_prompts: 1", "generate.test_prompts = 1"),
         ("evaluate", "match_threshold: 0.5", "match_threshold: 5.0", "match_threshold = 5.0"),
+        ("evaluate", "shown: 48", "shown: 1", "evaluate.shown = 1"),
     ],
 )
 def test_a_mistake_in_params_is_one_line_before_any_work(project, stage, old, new, said):
@@ -88,6 +93,14 @@ def test_an_impossible_number_of_processes_is_one_line(project):
     assert done.stderr == (
         "error: CODEBRUSH_PROCESSES = 'many': expected a whole number of at least 1\n"
     )
+
+
+def test_a_stage_that_is_one_process_refuses_torchrun_in_one_line(project):
+    done = run(project, "download", WORLD_SIZE="2", RANK="0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: download is one process; torchrun is for finetune_blip")
+    assert done.stderr.count("\n") == 1
+    assert run(project, "download", WORLD_SIZE="2", RANK="1").stderr == ""  # the first says it
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,18 @@ def test_only_the_last_unfinished_runs_are_kept(project):
     assert fingerprint("paint") in {p.name for p in folders}
 
 
+def test_the_checkpoints_of_runs_still_going_are_kept(project):
+    def others(count: int) -> None:
+        if not count:
+            assert len([p for p in (project / ".scratch/paint").iterdir() if p.is_dir()]) == 4
+            return
+        (project / "params.yaml").write_text(f"seed: 0\nvqvae: {{lr: {count}}}\n")
+        with checkpoints("paint"):
+            others(count - 1)
+
+    others(4)  # as DVC's experiments do: side by side, in one scratch folder
+
+
 def test_experiments_in_copies_share_the_project_s_scratch(project, monkeypatch):
     copy = project / ".dvc" / "tmp" / "exps" / "standalone" / "tmpabcd"
     copy.mkdir(parents=True)

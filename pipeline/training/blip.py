@@ -154,7 +154,7 @@ class BlipObjectives(nn.Module):
         with torch.no_grad():
             self.temperature.clamp_(COLDEST, WARMEST)
         belong = batch.matches.belong(batch.pictures, batch.caption_rows)
-        similarity = (image_features @ text_features.T / self.temperature).detach()
+        similarity = self._similarity(image_features, text_features).detach()
         if self.training:
             image_features, text_features, pictures, rows = gather_contrast(
                 image_features, text_features, batch.pictures, batch.caption_rows
@@ -162,8 +162,12 @@ class BlipObjectives(nn.Module):
             everywhere = batch.matches.belong(pictures, rows)
         else:
             everywhere = belong
-        loss = contrast(image_features @ text_features.T / self.temperature, everywhere)
+        loss = contrast(self._similarity(image_features, text_features), everywhere)
         return loss, similarity, belong
+
+    def _similarity(self, image_features: Tensor, text_features: Tensor) -> Tensor:
+        with torch.autocast(image_features.device.type, enabled=False):  # a small temperature
+            return image_features @ text_features.T / self.temperature  # magnifies what bf16 loses
 
     def _matching(
         self, seen: Tensor, batch: Batch, similarity: Tensor, belong: Tensor

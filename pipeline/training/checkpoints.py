@@ -45,15 +45,17 @@ class Checkpoints:
     def load(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
         """The newest checkpoint whose bytes are whole, or None to start from the beginning."""
         for path in self._newest_first():
-            if digest(path) == path.stem.split("-")[1]:
-                try:
+            try:
+                if digest(path) == path.stem.split("-")[1]:
                     with safe_open(path, framework="pt") as file:
                         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
                         return tensors, json.loads(file.metadata()["state"])
-                except SafetensorError:
-                    pass  # damaged before its digest was taken
+            except SafetensorError:
+                pass  # damaged before its digest was taken
+            except FileNotFoundError:
+                continue  # another process of this run found it damaged first
             say(f"{path}: this checkpoint is damaged; going back to the one before")
-            path.unlink()
+            path.unlink(missing_ok=True)
         return None
 
     def _newest_first(self) -> list[Path]:

@@ -18,7 +18,8 @@ from accelerate.utils import DistributedDataParallelKwargs
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.devices import Precision, warn_of_emulation
+from pipeline.devices import Precision, best_device, warn_of_emulation
+from pipeline.errors import UserError
 from pipeline.params import Section
 from pipeline.progress import progress, say
 from pipeline.seeds import derive_seed
@@ -96,6 +97,12 @@ class _Run:
     """The state of one run of the loop: what a checkpoint holds."""
 
     def __init__(self, task: Task, settings: TrainingSettings, accelerator: Accelerator) -> None:
+        processes = accelerator.num_processes
+        if settings.batch_size % processes:
+            raise UserError(
+                f"batch_size = {settings.batch_size}: {processes} processes share it, "
+                f"so it must be a multiple of {processes}"
+            )
         self.task, self.settings, self.accelerator = task, settings, accelerator
         self.model = task.model.to(accelerator.device)
         self.optimizer = torch.optim.AdamW(
@@ -203,7 +210,8 @@ class _Run:
             index, _, name = key.partition(".")
             parameter = parameters[int(index)]
             # The moments take their parameter's memory layout, as if they had grown beside it.
-            like = torch.zeros_like(parameter) if value.shape == parameter.shape else value
+            alike = value.shape == parameter.shape
+            like = torch.zeros_like(parameter) if alike else value.to(device)
             self.optimizer.state[parameter][name] = like.detach().copy_(value)
         self.step = int(state["step"])  # type: ignore[call-overload]
         self.summed = int(state["summed"])  # type: ignore[call-overload]
@@ -227,7 +235,7 @@ def build_accelerator(precision: Precision) -> Accelerator:
     warn_of_emulation(precision)
     mixed = "no" if precision == "fp32" else precision
     # Without an accelerator it must be told that this is meant, or processes ignore one another.
-    alone = not torch.accelerator.is_available()
+    alone = best_device().type == "cpu"
     return Accelerator(cpu=alone, mixed_precision=mixed, kwargs_handlers=[unused])
 
 

@@ -148,5 +148,5 @@ def code_nats(prior: nn.Module, data: CodedTexts, *, conditional: bool = True) -
         codes, condition, upper = data.batch(rows, device)
         logits = prior(codes, condition if conditional else None, upper=upper)
         loss = F.cross_entropy(logits.float(), codes, reduction="none")
-        nats.append(loss.flatten(1).double().mean(dim=1).cpu())
+        nats.append(loss.flatten(1).cpu().double().mean(dim=1))
     return torch.cat(nats)
