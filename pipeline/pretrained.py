@@ -8,6 +8,7 @@ origin, and the hashes of its files; with `off` it holds nothing else.
 
 from __future__ import annotations
 
+import json
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from pipeline.data.downloads import Downloads
 from pipeline.data.settings import Http
 from pipeline.data.store import DownloadStore
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import replacing, write_json
 from pipeline.params import Section
 from pipeline.sealing import seal_folder
 
@@ -77,7 +78,7 @@ def bring_pretrained(
     patient = http.model_copy(update={"deadline": LONGEST_FETCH, "max_bytes": LARGEST_FILE})
 
     def blip(to: Path) -> dict[str, str]:
-        return _bring_blip(settings.blip, to, store.folder / "huggingface")
+        return _bring_blip(settings.blip, to, store.folder / "huggingface", http.refresh)
 
     def lpips(to: Path) -> str:
         name = BACKBONES[settings.lpips_net]
@@ -101,12 +102,12 @@ def _bring(where: str, folder: Path, bring: Callable[[Path], Any]) -> None:
         seal_folder(aside, origin=origin)
 
 
-def _bring_blip(where: str, to: Path, scratch: Path) -> dict[str, str]:
+def _bring_blip(where: str, to: Path, scratch: Path, refresh: int) -> dict[str, str]:
     origin = {}
     for part, repository in CHECKPOINTS.items():
         key = f"pretrained.blip = {where!r}"
         if where == FETCH:
-            source, revision = _snapshot(repository, scratch / part)
+            source, revision = _snapshot(repository, scratch / part, refresh)
             origin[part] = f"{repository}@{revision}"
         else:
             source = Path(where) / part
@@ -148,23 +149,35 @@ def _to_safetensors(source: Path, to: Path, key: str) -> None:
     save_file(tensors, to, metadata={"format": "pt"})
 
 
-def _snapshot(repository: str, to: Path) -> tuple[Path, str]:
-    """Fetch what is needed of a repository's newest revision; returns its folder and revision."""
+def _snapshot(repository: str, scratch: Path, refresh: int) -> tuple[Path, str]:
+    """Fetch what is needed of a repository's newest revision; returns its folder and revision.
+
+    What was fetched under the same `refresh` is taken as it is, and nobody asked.
+    """
     import huggingface_hub
     from huggingface_hub.errors import HTTPError  # of the HTTP library that this release uses
 
+    fetched = scratch / "fetched.json"
+    if fetched.exists():
+        known = json.loads(fetched.read_text(encoding="utf-8"))
+        if known["refresh"] == refresh:
+            return scratch / known["revision"], known["revision"]
     try:
         info = huggingface_hub.HfApi().model_info(repository)
         names = {file.rfilename for file in info.siblings or []}
         weights = SAFE_WEIGHTS if SAFE_WEIGHTS in names else PICKLED_WEIGHTS
         texts = sorted(n for n in names if n.endswith((".json", ".txt")) and "/" not in n)
         huggingface_hub.snapshot_download(
-            repository, revision=info.sha, local_dir=to, allow_patterns=[*texts, weights]
+            repository,
+            revision=info.sha,
+            local_dir=scratch / str(info.sha),
+            allow_patterns=[*texts, weights],
         )
     except (HTTPError, OSError, ValueError) as error:
         line = " ".join(str(error).split())[:160]
         raise UserError(f"pretrained.blip = 'fetch': {repository}: {line}") from None
-    return to, str(info.sha)
+    write_json(fetched, {"refresh": refresh, "revision": str(info.sha)})
+    return scratch / str(info.sha), str(info.sha)
 
 
 def _bring_backbone(where: str, to: Path, url: str, store: DownloadStore, http: Http) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from museum import TEST_HTTP, Museum
 from safetensors.torch import load_file, save_file
 
 from pipeline import pretrained
+from pipeline.data.settings import Http
 from pipeline.data.store import DownloadStore
 from pipeline.errors import UserError
 from pipeline.params import load_section
@@ -28,14 +30,16 @@ NOTHING = {"origin": None, "files": {}}
 OFF = {"blip": "off", "lpips": "off", "lpips_net": "squeeze", "wordnet": "off"}
 
 
-def bring(folder: Path, urls: dict[str, str] | None = None, **changes: str) -> dict[str, Any]:
+def bring(
+    folder: Path, urls: dict[str, str] | None = None, *, http: Http = TEST_HTTP, **changes: str
+) -> dict[str, Any]:
     """Bring what is asked for into folder/out; returns the manifests."""
     with DownloadStore.open(folder / "store") as store:
         bring_pretrained(
             Pretrained(**{**OFF, **changes}),  # type: ignore[arg-type]
             folder / "out",
             store=store,
-            http=TEST_HTTP,
+            http=http,
             **(urls or {}),
         )
     parts = sorted((folder / "out").iterdir())
@@ -310,6 +314,18 @@ def test_fetched_checkpoints_come_from_the_hub_with_their_revision(
             "vocab.txt",
         )
     }
+
+
+def test_checkpoints_are_fetched_once_until_a_refresh_is_asked_for(
+    tmp_path: Path, hub: Path
+) -> None:
+    for repository in CHECKPOINTS.values():
+        checkpoint(hub / repository)
+    first = bring(tmp_path, blip="fetch")
+    shutil.rmtree(hub)  # from here on it knows nothing
+    assert bring(tmp_path, blip="fetch") == first
+    with pytest.raises(UserError, match=r"pretrained\.blip = 'fetch': Salesforce/"):
+        bring(tmp_path, http=TEST_HTTP.model_copy(update={"refresh": 1}), blip="fetch")
 
 
 def test_a_hub_that_does_not_answer_costs_one_line(
