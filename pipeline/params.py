@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML, YAMLError
 
 from pipeline.errors import UserError
@@ -21,6 +21,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+SEED: Any = Annotated[int, Field(strict=True, ge=0, lt=1 << 32)]  # what every library here takes
 T = TypeVar("T")
 
 

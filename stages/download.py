@@ -10,7 +10,7 @@ from pipeline.data.settings import Data
 from pipeline.data.sources import open_source
 from pipeline.data.store import DownloadStore
 from pipeline.files import replacing, write_json
-from pipeline.params import load_section
+from pipeline.params import SEED, load_section
 from pipeline.pretrained import Pretrained, bring_pretrained
 from pipeline.progress import say
 from stages import layout
@@ -19,7 +19,7 @@ from stages.scratch import scratch_root
 
 def main() -> None:
     """Run the stage."""
-    seed = load_section(layout.PARAMS, "seed", int)
+    seed = load_section(layout.PARAMS, "seed", SEED)
     settings = load_section(layout.PARAMS, "data", Data)
     pretrained = load_section(layout.PARAMS, "pretrained", Pretrained)
 

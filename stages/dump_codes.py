@@ -10,8 +10,9 @@ from pipeline.data.painted import PaintedTexts
 from pipeline.data.pairs import captioned, read_pairs
 from pipeline.devices import best_device
 from pipeline.embeddings import TextEmbeddings
+from pipeline.errors import UserError
 from pipeline.models.vqvae import VQVAE
-from pipeline.params import Section, load_section
+from pipeline.params import SEED, Section, load_section
 from stages import layout
 
 
@@ -25,8 +26,13 @@ class DumpSettings(Section):
 def main() -> None:
     """Run the stage."""
     settings = load_section(layout.PARAMS, "dump_codes", DumpSettings)
-    seed = load_section(layout.PARAMS, "seed", int)
+    seed = load_section(layout.PARAMS, "seed", SEED)
     vqvae = VQVAE.from_pretrained(layout.VQVAE).to(best_device())
+    if (shift := settings.max_shift) >= (size := vqvae.config.image_size):
+        raise UserError(
+            f"{layout.PARAMS}: dump_codes.max_shift = {shift}: expected less than "
+            f"vqvae.image_size = {size}"
+        )
     texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
     pairs = captioned(read_pairs(layout.PAIRS))
     painted = PaintedTexts.load(

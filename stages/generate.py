@@ -7,10 +7,11 @@ from pydantic import Field
 
 from pipeline.data.pairs import captioned, read_pairs
 from pipeline.devices import best_device
+from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.painter import Painter, SamplingSettings
 from pipeline.painting_files import file_name, params_digest, save_png
-from pipeline.params import load_section
+from pipeline.params import SEED, load_section
 from pipeline.sealing import seal_folder
 from stages import layout
 
@@ -19,14 +20,14 @@ class GenerateSettings(SamplingSettings):
     """The section `generate` of params.yaml."""
 
     prompts: tuple[str, ...]
-    test_prompts: int = Field(ge=0)  # captions of test pictures, which evaluate judges
+    test_prompts: int = Field(ge=2)  # captions of test pictures, which evaluate judges
     samples_per_prompt: int = Field(ge=1)
 
 
 def main() -> None:
     """Run the stage."""
     settings = load_section(layout.PARAMS, "generate", GenerateSettings)
-    seed = load_section(layout.PARAMS, "seed", int)
+    seed = load_section(layout.PARAMS, "seed", SEED)
     captions = [pair.caption for pair in captioned(read_pairs(layout.PAIRS), "test")]
     tested = list(dict.fromkeys(captions))[: settings.test_prompts]
     prompts = list(dict.fromkeys([*settings.prompts, *tested]))
@@ -35,6 +36,8 @@ def main() -> None:
         blip=layout.BLIP, prior=layout.PIXELSNAIL, vqvae=layout.VQVAE, device=best_device()
     )
     painter.blip.check_prompts(settings.prompts)
+    if settings.top_k > (n_embed := painter.vqvae.config.n_embed):
+        raise UserError(f"{layout.PARAMS}: generate.top_k = {settings.top_k}: at most {n_embed}")
     # A data set's captions may be whole passages: they are cut here as they were in training.
     paintings = painter.paint(
         prompts, settings, samples=settings.samples_per_prompt, seed=seed, strict=False

@@ -200,10 +200,10 @@ def test_what_is_no_picture_is_fetched_again_by_the_next_run(tmp_path: Path) -> 
 
 
 def test_too_much_loss_fails_with_the_reasons(tmp_path: Path) -> None:
-    rows = [*many(6), *(row(50 + n, f"missing{n}.jpg") for n in range(4))]
+    rows = [*many(12), *(row(50 + n, f"missing{n}.jpg") for n in range(8))]
     intake = take(tmp_path, rows)
     check_enough(intake, min_kept=0.6)
-    with pytest.raises(UserError, match=r"data\.min_kept = 0\.7: only 60\.0% .* \(4 no_file\)"):
+    with pytest.raises(UserError, match=r"data\.min_kept = 0\.7: only 60\.0% .* \(8 no_file\)"):
         check_enough(intake, min_kept=0.7)
 
 
@@ -211,11 +211,22 @@ def test_a_source_with_nothing_to_learn_from_fails_with_one_line(tmp_path: Path)
     for rows, message in [
         ([], "no usable pair"),
         (many(language="de"), "no usable pair: 20 language"),
-        (many(subtask1_label="NO"), "no train picture has a caption"),
-        (many(1), "no val picture has a caption"),
+        (many(subtask1_label="NO"), "no caption to paint from among the train pictures"),
+        (many(1), "no caption to paint from among the val pictures"),
+        (many(title="Still life"), "only one caption to paint from among the test pictures"),
     ]:
         with pytest.raises(UserError, match=message):
             check_enough(take(tmp_path, rows), min_kept=0.0)
+
+
+def test_a_file_without_one_good_row_is_reported_and_refused_in_one_line(tmp_path: Path) -> None:
+    for rows in ([], [row("one", "p1.jpg"), row("two", "p2.jpg")]):
+        intake = take(tmp_path, rows)
+        table = report_table(intake)
+        assert table["reason"].tolist() == ["bad_row"] * len(rows)
+        assert {"id", "http_status", "picture"} <= set(table.columns)
+        with pytest.raises(UserError, match="no usable pair"):
+            check_enough(intake, min_kept=0.0)
 
 
 def test_labels_for_captions_and_for_mismatches_must_differ() -> None:

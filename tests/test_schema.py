@@ -160,6 +160,18 @@ def test_a_file_that_is_no_annotation_file_fails_with_one_line(data: bytes) -> N
     assert "\n" not in str(caught.value)
 
 
+def test_a_csv_line_cut_short_costs_only_itself() -> None:
+    names = [name for name in GOOD if name != "id"] + ["id"]  # what is cut off is the id
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, names)
+    writer.writeheader()
+    writer.writerow({**GOOD, "subtask2_labels": ""})
+    rows, bad = read_rows((stream.getvalue() + "a.jpg,en\r\n").encode(), "x.csv")
+    assert len(rows) == 1
+    assert [row.number for row in bad] == [2]
+    assert "id = None" in bad[0].problem
+
+
 def test_a_csv_file_without_a_column_fails_with_its_name() -> None:
     with pytest.raises(UserError, match=r"x\.csv: the header line lacks subtask2_labels, title"):
         read_rows(b"id,image,language,subtask1_label,text\n1,a,en,YES,t\n", "x.csv")

@@ -15,6 +15,11 @@ from pipeline.errors import UserError
 CHOSEN = ("language", "limit", "repeated", "in_test")
 NOT_ASKED_FOR = ("language", "limit")
 
+COLUMNS = (
+    "file", "row", "id", "language", "image", "label", "kept", "reason", "http_status", "detail",
+    "split", "picture", "title", "text",
+)  # fmt: skip
+
 
 def report_table(intake: Intake) -> pd.DataFrame:
     """One row a row of the sources, in their order: what it said, whether it was kept, why not."""
@@ -51,7 +56,7 @@ def report_table(intake: Intake) -> pd.DataFrame:
     ]
     files = list(dict.fromkeys(row["file"] for row in rows))
     rows.sort(key=lambda row: (files.index(row["file"]), row["row"]))
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=COLUMNS)
     return table.astype({"id": "Int64", "http_status": "Int64"})
 
 
@@ -108,7 +113,7 @@ def check_enough(intake: Intake, *, min_kept: float) -> None:
 
     Raises:
         UserError: fewer than the share `min_kept` of the rows that were asked for could be had, no
-            row is left, or no training picture has a caption.
+            row is left, a split has no caption, or the test pictures have but one between them.
     """
     share = kept_share(intake)
     left_out = reasons(intake).items()
@@ -122,8 +127,10 @@ def check_enough(intake: Intake, *, min_kept: float) -> None:
         left = ", ".join(f"{n} {reason}" for reason, n in left_out)
         raise UserError(f"no usable pair: {left or 'the source is empty'}")
     for split in SPLITS:
-        if not any(pair.caption for pair in intake.pairs if pair.split == split):
+        captions = {pair.caption for pair in intake.pairs if pair.split == split} - {""}
+        if len(captions) < 1 + (split == "test"):  # one alone has no other to be told from
+            found = "only one caption" if captions else "no caption"
             raise UserError(
-                f"no {split} picture has a caption to paint from: see data.caption, "
+                f"{found} to paint from among the {split} pictures: see data.caption, "
                 "data.caption_labels, data.val_share and data.test_share"
             )

@@ -136,8 +136,9 @@ def _csv(text: str, name: str) -> Iterator[Any]:
         raise UserError(f"{name}: not CSV: line {reader.line_num}: {error}") from None
 
 
-def _integer(cell: str) -> int | str:
-    return int(cell) if cell.strip().isdecimal() and len(cell) < 20 else cell
+def _integer(cell: str | None) -> int | str | None:
+    """None, where the line is too short to have the cell, is for the schema to refuse."""
+    return int(cell) if cell and cell.strip().isdecimal() and len(cell) < 20 else cell
 
 
 def _labels(cells: dict[str, Any]) -> Any:
