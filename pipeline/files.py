@@ -71,9 +71,14 @@ def write_json(path: Path, value: Any) -> None:
         aside.write_text(text + "\n", encoding="utf-8")
 
 
-def write_tsv(path: Path, rows: Sequence[Mapping[str, float | int | str]]) -> None:
-    """Write rows as a tab-separated table for `dvc plots`; the columns are the first row's keys."""
-    columns = list(rows[0]) if rows else []
+def write_tsv(
+    path: Path,
+    rows: Sequence[Mapping[str, float | int | str]],
+    *,
+    columns: Sequence[str] | None = None,
+) -> None:
+    """Write rows as a tab-separated table for `dvc plots`; without `columns`, the first row's."""
+    columns = columns or (list(rows[0]) if rows else [])
     lines = ["\t".join(columns)]
     lines += ["\t".join(_cell(_rounded(row[c], at=c)) for c in columns) for row in rows]
     with replacing(path) as aside:

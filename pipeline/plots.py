@@ -1,4 +1,4 @@
-"""Pictures of results: grids of images under their captions, scatter plots, curves.
+"""Pictures of results: grids of images under their captions, scatter plots.
 
 All are PNGs of few bytes, for git, and the same bytes for the same data: no date, no version, no
 settings of the user's own matplotlib.
@@ -61,7 +61,7 @@ def image_grid(
     cells = _Cells(images.shape[2] * scale, images.shape[1] * scale, captions)
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    page = Image.new("RGB", (cells.right(columns), GAP + rows * cells.height), PAPER)
+    page = Image.new("RGB", (cells.left(columns), GAP + rows * cells.height), PAPER)
     for i, image in enumerate(images):
         x, y = cells.left(i % columns), GAP + i // columns * cells.height
         page.paste(_enlarged(image, scale), (x, y))
@@ -96,7 +96,7 @@ def comparison_grid(
     margin = GAP + max(int(font.getlength(line)) for title in rows for line in title.split("\n"))
     block = (len(rows) - 1) * (height + GAP // 2) + cells.height + GAP
     blocks = -(-count // columns)
-    page = Image.new("RGB", (margin + cells.right(columns), blocks * block), PAPER)
+    page = Image.new("RGB", (margin + cells.left(columns), blocks * block), PAPER)
     draw = ImageDraw.Draw(page)
     for start in range(0, count, columns):
         top = GAP + start // columns * block
@@ -122,9 +122,6 @@ class _Cells:
 
     def left(self, column: int) -> int:
         return GAP + column * (self.width + GAP)
-
-    def right(self, columns: int) -> int:
-        return self.left(columns)
 
     def write(self, page: Image.Image, index: int, x: int, y: int) -> None:
         draw = ImageDraw.Draw(page)
@@ -222,35 +219,6 @@ def scatter(
             )
         if shown:
             plot.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), borderaxespad=0)
-        _save(figure, path)
-
-
-def curves(
-    path: Path,
-    lines: Mapping[str, Sequence[tuple[float, float]]],
-    *,
-    title: str,
-    axes: tuple[str, str],
-) -> None:
-    """Draw curves, such as a loss in training and on validation.
-
-    Args:
-        path: of the PNG.
-        lines: each curve's name, and its points (x, y) in the order of x; one without points is
-            left out.
-        title: over the plot.
-        axes: the names of x and y.
-    """
-    with matplotlib.style.context(["default", FIGURE_STYLE]):
-        figure, plot = _figure((6.8, 4.0), title, axes)
-        for i, (name, points) in enumerate(lines.items()):
-            if points:
-                x, y = zip(*points, strict=True)
-                marker = "o" if len(points) < 30 else None  # a single point is no line
-                color = COLORS[i % len(COLORS)]
-                plot.plot(x, y, color=color, marker=marker, ms=3.5, lw=1.6, label=name)
-        if any(lines.values()):
-            plot.legend(loc="best")
         _save(figure, path)
 
 

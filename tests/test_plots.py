@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.plots import comparison_grid, curves, image_grid, scatter, write_png
+from pipeline.plots import comparison_grid, image_grid, scatter, write_png
 
 
 def pictures(count: int, side: int = 16, seed: int = 0) -> np.ndarray:
@@ -75,12 +75,6 @@ def draw_all(folder: Path) -> dict[str, bytes]:
     points = np.random.default_rng(0).normal(size=(60, 2))
     labels = [f"label {i % 20}" if i % 3 else "" for i in range(60)]
     scatter(folder / "scatter.png", points, labels, title="Latents", axes=("x", "y"))
-    lines = {
-        "training": [(i, 1 / (i + 1)) for i in range(50)],
-        "validation": [(9, 0.5)],
-        "none": [],
-    }
-    curves(folder / "curves.png", lines, title="Loss", axes=("step", "loss"))
     write_png(folder / "grid.png", image_grid(pictures(4), list("abcd"), columns=2, scale=2))
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
@@ -89,7 +83,7 @@ def test_the_same_data_gives_the_same_bytes_whatever_the_settings(tmp_path: Path
     first = draw_all(tmp_path / "first")
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red"}):
         assert draw_all(tmp_path / "second") == first
-    assert sorted(first) == ["curves.png", "grid.png", "scatter.png"]
+    assert sorted(first) == ["grid.png", "scatter.png"]
     for name in first:
         with Image.open(tmp_path / "first" / name) as image:
             assert image.info.keys() <= {"transparency", "dpi"}
@@ -99,8 +93,7 @@ def test_the_same_data_gives_the_same_bytes_whatever_the_settings(tmp_path: Path
 def test_a_scatter_without_labels_or_points_is_drawn(tmp_path: Path) -> None:
     scatter(tmp_path / "a.png", np.ones((3, 2)), ["", "", ""], title="t", axes=("x", "y"))
     scatter(tmp_path / "b.png", np.empty((0, 2)), [], title="t", axes=("x", "y"))
-    curves(tmp_path / "c.png", {}, title="t", axes=("x", "y"))
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 2
     with pytest.raises(ValueError, match="1 labels"):
         scatter(tmp_path / "d.png", np.ones((3, 2)), ["a"], title="t", axes=("x", "y"))
 

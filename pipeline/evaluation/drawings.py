@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.evaluation.generation_scores import Gallery
 from pipeline.evaluation.memorising import Nearest
-from pipeline.evaluation.projection import Projection, pca, tsne
+from pipeline.evaluation.projection import pca, tsne
 from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.files import write_tsv
 from pipeline.plots import comparison_grid, image_grid, scatter, write_png
@@ -24,28 +24,28 @@ def draw_latents(
     """Draw latents (N, D) in the plane, each as a table for `dvc plots` and as a picture.
 
     Returns:
-        What could not be drawn, and why.
+        What could not be drawn, and why; its table has no rows, and its picture no points.
     """
-    left_out = {}
-    methods: dict[str, Callable[[np.ndarray], Projection]] = {
+    left_out: dict[str, str] = {}
+    methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "pca": pca,
         "tsne": partial(tsne, seed=seed),
     }
     for name, method in methods.items():
         try:
-            points = method(latents).points
+            points, drawn = method(latents), labels
         except Unmeasurable as reason:
             left_out[f"latents.{name}"] = str(reason)
-            continue
+            points, drawn = np.empty((0, 2)), []
         rows = [
             {"x": x, "y": y, "label": label or "none"}
-            for (x, y), label in zip(points.tolist(), labels, strict=True)
+            for (x, y), label in zip(points.tolist(), drawn, strict=True)
         ]
-        write_tsv(tables / f"{name}.tsv", rows)
+        write_tsv(tables / f"{name}.tsv", rows, columns=("x", "y", "label"))
         scatter(
             pictures / f"latents_{name}.png",
             points,
-            labels,
+            drawn,
             title=f"Latents of the test pictures ({name})",
             axes=("first axis", "second axis"),
         )

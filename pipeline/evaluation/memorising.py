@@ -25,13 +25,11 @@ class Nearest:
 
     Attributes:
         rows: (N,) int64, which training picture.
-        mirrored: (N,) bool, whether it is nearer mirrored.
         distances: (N,) float64, the root mean square difference of the thumbnails' values, in
             [0, 1].
     """
 
     rows: np.ndarray
-    mirrored: np.ndarray
     distances: np.ndarray
 
 
@@ -56,7 +54,7 @@ def nearest_training(images: np.ndarray, training: np.ndarray) -> Nearest:
         # |a - b|^2 less |a|^2, which is the same for all b
         rows[start : start + BATCH] = (known_squares - 2 * part @ known.T).argmin(axis=1)
     distances = np.sqrt(np.square(asked - known[rows]).mean(axis=1))
-    return Nearest(rows % len(training), rows >= len(training), distances)
+    return Nearest(rows % len(training), distances)
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:
