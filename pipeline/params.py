@@ -21,7 +21,8 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-SEED: Any = Annotated[int, Field(strict=True, ge=0, lt=1 << 32)]  # what every library here takes
+# The range that NumPy, scikit-learn and torch share. Any, because mypy takes it for no type.
+SEED: Any = Annotated[int, Field(strict=True, ge=0, lt=1 << 32)]
 T = TypeVar("T")
 
 

@@ -20,7 +20,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import psutil
 from pydantic import Field
 
 from pipeline.errors import UserError
@@ -34,13 +33,17 @@ MACHINE = {
     # them saves a VQ-VAE step a fifth of its time.
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    # Threads that wait spin this often, then sleep. OpenMP's own 300,000 cost a step of the prior
+    # two thirds of its speed beside another training (0.46 s against 0.26); asleep at once, BLIP's
+    # steps on two idle cores took a third longer.
+    "GOMP_SPINCOUNT": "1000",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS repeats nothing exactly
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 PREPARED = "CODEBRUSH_PREPARED"
-THREADS: Any = Annotated[int, Field(strict=True, ge=1)]
+THREADS: Any = Annotated[int, Field(strict=True, ge=1)]  # Any: mypy takes it for no type
 
 # What the machine, not the project, is short of.
 SHORTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -109,22 +112,11 @@ def _replace_process(stage: str) -> None:
         # Sums are cut into as many parts as there are threads, and each part into vectors as wide
         # as the processor's: both are part of the result.
         threads = load_section(PARAMS, "threads", THREADS)
-        environment = {**_waiting(threads * processes), **environment}
         environment["OMP_NUM_THREADS"] = str(threads)
         instructions = load_section(PARAMS, "instruction_set", InstructionSet)
         if instructions is InstructionSet.AVX2 and platform.machine() in ("x86_64", "AMD64"):
             environment |= PINNED
     os.execve(sys.executable, [*command, "stages", stage], environment)
-
-
-def _waiting(threads: int) -> dict[str, str]:
-    """How threads wait for each other: spinning where each has a core of its own, else asleep.
-
-    Asleep, BLIP's training step took twice as long on two idle cores; spinning, it took two and a
-    half times as long as asleep while another program held one of them.
-    """
-    idle = (1 - psutil.cpu_percent(interval=0.3) / 100) * (os.cpu_count() or 1)
-    return {} if idle > threads - 0.5 else {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def _processes() -> int:

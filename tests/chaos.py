@@ -63,8 +63,6 @@ class Sandbox:
         # Children of a server that has imported everything start in no time, and are still
         # processes of their own, which is all that a signal cares about.
         os.environ |= {**MACHINE, **PINNED, PREPARED: "1", "OMP_NUM_THREADS": "2"}
-        # Beside other work, threads that spin would use up the time that is meant for faults.
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload([f"stages.{stage}" for stage in self.stages])
         self.calm = {stage: self.attempt(stage).seconds for stage in self.stages}

@@ -53,6 +53,8 @@ def test_sets_are_compared_at_the_size_of_the_smallest() -> None:
     test, train, generated = normal(50, 8, 0), normal(400, 8, 1), normal(50, 8, 2)
     sets = {"train": train, "generated": generated}
     distances = frechet_distances(test, sets, seed=0)
+    single = [frechet_distance(train[rows], test) for rows in np.split(np.arange(400), 8)]
+    assert min(single) < distances["train"] < max(single)  # a mean, which one draw strays from
     assert distances == frechet_distances(test, sets, seed=0)
     assert distances["generated"] == pytest.approx(frechet_distance(generated, test))
     # all are of one distribution: by its size alone the whole training set would look nearer

@@ -10,11 +10,10 @@ import sys
 from pathlib import Path
 
 import lmdb
-import psutil
 import pytest
 from safetensors import SafetensorError
 
-from stages.__main__ import _shortage, _waiting
+from stages.__main__ import _shortage
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -123,9 +122,3 @@ def test_what_ran_out_is_one_line_whichever_library_noticed(error, said):
 def test_a_fault_of_ours_keeps_its_traceback():
     assert _shortage(ValueError("codes of shape (3, 3)")) is None
     assert _shortage(FileNotFoundError(errno.ENOENT, "No such file or directory", "x")) is None
-
-
-@pytest.mark.parametrize(("busy", "sleeps"), [(0.0, False), (100.0, True)])
-def test_threads_sleep_at_barriers_where_others_hold_the_cores(monkeypatch, busy, sleeps):
-    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: busy)
-    assert ("OMP_WAIT_POLICY" in _waiting(1)) == sleeps

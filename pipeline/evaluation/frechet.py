@@ -12,6 +12,8 @@ import numpy as np
 
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
+MOST_PARTS = 20  # of a large set; by then the mean strays little
+
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     """|m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)), without a matrix root.
@@ -58,7 +60,8 @@ def frechet_distances(
     """The distance of each set to the real test set, all cut to the size of the smallest.
 
     Only so are they comparable: of training pictures (the ceiling: real pictures too), of
-    reconstructions, of generated pictures.
+    reconstructions, of generated pictures. A larger set is cut into parts of that size, and has
+    their mean: nine parts of one data set's real pictures, 566 each, were 0.0023 to 0.0121 away.
 
     Args:
         test: (N, D) embeddings of real test pictures.
@@ -69,12 +72,15 @@ def frechet_distances(
         Unmeasurable: a set has fewer than two embeddings.
     """
     size = min(len(test), *(len(embeds) for embeds in others.values()))
-    real = _drawn(test, size, seed)
+    real = _parts(test, size, seed)[0]
     return {
-        name: frechet_distance(_drawn(embeds, size, seed), real) for name, embeds in others.items()
+        name: float(np.mean([frechet_distance(part, real) for part in _parts(embeds, size, seed)]))
+        for name, embeds in others.items()
     }
 
 
-def _drawn(embeds: np.ndarray, size: int, seed: int) -> np.ndarray:
-    chosen = np.random.default_rng(seed).permutation(len(embeds))[:size]
-    return embeds[np.sort(chosen)]
+def _parts(embeds: np.ndarray, size: int, seed: int) -> list[np.ndarray]:
+    """Disjoint draws of `size` rows, as many as there are, but MOST_PARTS."""
+    drawn = np.random.default_rng(seed).permutation(len(embeds))
+    count = min(MOST_PARTS, len(embeds) // size) if size else 0
+    return [embeds[np.sort(drawn[i * size : (i + 1) * size])] for i in range(count)] or [embeds]
