@@ -22,7 +22,7 @@ from pipeline.data.downloads import Downloads
 from pipeline.data.settings import Http
 from pipeline.data.store import DownloadStore
 from pipeline.errors import UserError
-from pipeline.files import replacing, write_json
+from pipeline.files import remove, replacing, write_json
 from pipeline.params import Section
 from pipeline.sealing import seal_folder
 
@@ -160,24 +160,29 @@ def _snapshot(repository: str, scratch: Path, refresh: int) -> tuple[Path, str]:
     fetched = scratch / "fetched.json"
     if fetched.exists():
         known = json.loads(fetched.read_text(encoding="utf-8"))
-        if known["refresh"] == refresh:
-            return scratch / known["revision"], known["revision"]
+        folder = scratch / known["revision"]
+        if known["refresh"] == refresh and all((folder / name).is_file() for name in NEEDED):
+            return folder, known["revision"]
     try:
         info = huggingface_hub.HfApi().model_info(repository)
+        folder = scratch / str(info.sha)
         names = {file.rfilename for file in info.siblings or []}
         weights = SAFE_WEIGHTS if SAFE_WEIGHTS in names else PICKLED_WEIGHTS
         texts = sorted(n for n in names if n.endswith((".json", ".txt")) and "/" not in n)
         huggingface_hub.snapshot_download(
             repository,
             revision=info.sha,
-            local_dir=scratch / str(info.sha),
+            local_dir=folder,
             allow_patterns=[*texts, weights],
         )
     except (HTTPError, OSError, ValueError) as error:
         line = " ".join(str(error).split())[:160]
         raise UserError(f"pretrained.blip = 'fetch': {repository}: {line}") from None
     write_json(fetched, {"refresh": refresh, "revision": str(info.sha)})
-    return scratch / str(info.sha), str(info.sha)
+    for old in scratch.iterdir():
+        if old not in (folder, fetched):
+            remove(old)
+    return folder, str(info.sha)
 
 
 def _bring_backbone(where: str, to: Path, url: str, store: DownloadStore, http: Http) -> str:

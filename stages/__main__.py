@@ -33,9 +33,9 @@ MACHINE = {
     # them saves a VQ-VAE step a fifth of its time.
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
-    # Threads that wait spin this often, then sleep. OpenMP's own 300,000 cost a step of the prior
-    # two thirds of its speed beside another training (0.46 s against 0.26); asleep at once, BLIP's
-    # steps on two idle cores took a third longer.
+    # Threads that wait spin this often, then sleep. With OpenMP's own 300,000 a step of the prior
+    # took 0.46 s instead of 0.26 beside another training; asleep at once, BLIP's training took a
+    # third longer on two idle cores.
     "GOMP_SPINCOUNT": "1000",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS repeats nothing exactly
     "TOKENIZERS_PARALLELISM": "false",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from accelerate import Accelerator
 
 from pipeline.data.pairs import captioned, read_pairs
+from pipeline.devices import best_device
 from pipeline.extraction import extract_images, extract_texts
 from pipeline.models.blip import Blip
 from stages import layout
@@ -15,7 +15,7 @@ def main() -> None:
     """Run the stage."""
     pairs = read_pairs(layout.PAIRS)
     # Without an accelerator it must be told that this is meant, or processes ignore one another.
-    accelerator = Accelerator(cpu=not torch.accelerator.is_available())
+    accelerator = Accelerator(cpu=best_device().type == "cpu")
     blip = Blip.from_pretrained(layout.BLIP).to(accelerator.device)
 
     images = extract_images(

@@ -44,7 +44,7 @@ def checkpoints(stage: str) -> Iterator[Checkpoints]:
     with _lock(folder, stage):
         first = os.environ.get("RANK", "0") == "0"
         if first:
-            _drop_older(folder)
+            _drop_older(folder, stage)
         yield Checkpoints(folder)
         if first:
             remove(folder)
@@ -101,20 +101,10 @@ def _lock(folder: Path, stage: str) -> Iterator[None]:
             folder.with_suffix(".lock").unlink(missing_ok=True)
 
 
-def _held(folder: Path) -> bool:
-    try:
-        with folder.with_suffix(".lock").open() as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _drop_older(folder: Path) -> None:
-    """Drop what interrupted runs left but the newest; DVC's parallel experiments are not theirs."""
-    others = [p for p in folder.parent.iterdir() if p.is_dir() and p != folder and not _held(p)]
+def _drop_older(folder: Path, stage: str) -> None:
+    """Drop what interrupted runs left, but the newest; runs still going hold their locks."""
+    others = [p for p in folder.parent.iterdir() if p.is_dir() and p != folder]
     others.sort(key=lambda p: p.stat().st_mtime, reverse=True)
     for old in others[UNFINISHED_KEPT - 1 :]:
-        remove(old)
+        with contextlib.suppress(UserError), _lock(old, stage):
+            remove(old)

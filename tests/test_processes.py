@@ -1,4 +1,4 @@
-"""Training in two processes, as on two GPUs; a batch that they cannot share is one line."""
+"""Training in two processes, as on two GPUs; a mistake is said once, before torchrun's words."""
 
 from __future__ import annotations
 
