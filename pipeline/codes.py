@@ -58,7 +58,7 @@ class CodeStore:
         self.shape: tuple[int, int] = header["shape"][0], header["shape"][1]
         self.n_embed = header["n_embed"]
         self._dtype = np.dtype(header["dtype"])
-        self._cells = self.shape[0] * self.shape[1]
+        self._size = self.shape[0] * self.shape[1] * self._dtype.itemsize  # of a grid, in bytes
 
     @classmethod
     def open(cls, path: Path | str) -> CodeStore:
@@ -78,8 +78,8 @@ class CodeStore:
         The codes are a read-only view of the file's map: valid while the store is open.
         """
         entry, place = divmod(self._place(row), ROWS)
-        start = place * self._cells * self._dtype.itemsize
-        codes = np.frombuffer(self._entries[entry], self._dtype, self._cells, start)
+        start = place * self._size
+        codes = np.frombuffer(self._entries[entry][start : start + self._size], self._dtype)
         ends, text = self._names(entry)
         name = text[ends[place - 1] if place else 0 : ends[place]]
         return codes.reshape(self.shape), str(name, "utf-8")
@@ -93,7 +93,7 @@ class CodeStore:
         for outside in wanted[(wanted < -self._count) | (wanted >= self._count)]:
             self._place(int(outside))  # raises
         wanted = wanted % max(1, self._count)  # not in place: it may be the caller's
-        size = self._cells * self._dtype.itemsize
+        size = self._size
         entries, places = np.divmod(wanted, ROWS)
         found = zip(entries.tolist(), (places * size).tolist(), strict=True)
         grids = [self._entries[entry][start : start + size] for entry, start in found]
@@ -112,7 +112,7 @@ class CodeStore:
     def _names(self, entry: int) -> tuple[np.ndarray, memoryview]:
         """Where each of an entry's names ends, and all of them in one."""
         rows = min(ROWS, self._count - entry * ROWS)
-        start = rows * self._cells * self._dtype.itemsize
+        start = rows * self._size
         ends = np.frombuffer(self._entries[entry], ENDS, rows, start)
         return ends, self._entries[entry][start + ends.nbytes :]
 

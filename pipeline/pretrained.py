@@ -154,15 +154,16 @@ def _snapshot(repository: str, scratch: Path, refresh: int) -> tuple[Path, str]:
 
     What was fetched under the same `refresh` is taken as it is, and nobody asked.
     """
-    import huggingface_hub
-    from huggingface_hub.errors import HTTPError  # of the HTTP library that this release uses
-
     fetched = scratch / "fetched.json"
     if fetched.exists():
         known = json.loads(fetched.read_text(encoding="utf-8"))
         folder = scratch / known["revision"]
         if known["refresh"] == refresh and all((folder / name).is_file() for name in NEEDED):
             return folder, known["revision"]
+
+    import huggingface_hub
+    from huggingface_hub.errors import HTTPError  # of the HTTP library that this release uses
+
     try:
         info = huggingface_hub.HfApi().model_info(repository)
         folder = scratch / str(info.sha)

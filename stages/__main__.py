@@ -122,7 +122,7 @@ def _replace_process(stage: str) -> None:
 def _processes() -> int:
     given = os.environ.get("CODEBRUSH_PROCESSES")
     if given is None:
-        if not any([*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("kfd")]):  # AMD's
+        if not (any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()):  # AMD's
             return 1  # without the second that importing torch takes
         import torch
 

@@ -41,13 +41,13 @@ def checkpoints(stage: str) -> Iterator[Checkpoints]:
     """
     folder = scratch_root() / stage / fingerprint(stage)
     folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder, stage):
-        first = os.environ.get("RANK", "0") == "0"
-        if first:
-            _drop_older(folder, stage)
+    if os.environ.get("RANK", "0") != "0":  # the first process locks and tidies for its helpers
         yield Checkpoints(folder)
-        if first:
-            remove(folder)
+        return
+    with _lock(folder, stage):
+        _drop_older(folder, stage)
+        yield Checkpoints(folder)
+        remove(folder)
 
 
 def fingerprint(stage: str) -> str:
@@ -84,9 +84,6 @@ def _digest(path: Path) -> str:
 
 @contextlib.contextmanager
 def _lock(folder: Path, stage: str) -> Iterator[None]:
-    if os.environ.get("RANK", "0") != "0":  # the first process holds it for its helpers
-        yield
-        return
     # Beside the folder, not in it: the folder is removed while the lock is held.
     with folder.with_suffix(".lock").open("w") as stream:
         try:
