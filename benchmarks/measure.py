@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 
 def best_seconds(run: Callable[[], object], *, repeats: int) -> float:
@@ -42,20 +43,29 @@ def has_bf16() -> bool:
 
 
 def machine() -> dict[str, Any]:
-    """What ran it, and what it can do: float32 products in GFLOP/s, copies in GB/s."""
+    """What ran it, and what it can do: products and convolutions in GFLOP/s, copies in GB/s."""
     n, values = 1536, 1 << 25
     a, b = torch.randn(n, n), torch.randn(n, n)
+    image = torch.randn(8, 256, 32, 32).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(256, 256, 3, 3).contiguous(memory_format=torch.channels_last)
     source, target = torch.randn(values), torch.empty(values)
-    product, copy = interleaved_seconds(lambda: a @ b, lambda: target.copy_(source), repeats=5)
-    return {
+    half = a.bfloat16(), b.bfloat16()
+    runs = [lambda: a @ b, lambda: F.conv2d(image, weight), lambda: target.copy_(source)]
+    runs += [lambda: half[0] @ half[1]] if has_bf16() else []
+    product, convolution, copy, *rough = interleaved_seconds(*runs, repeats=5)
+    about = {
         "processor": _processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "product GFLOP/s": round(2 * n**3 / product / 1e9, 1),
+        "convolution GFLOP/s": round(2 * 8 * 30**2 * 9 * 256**2 / convolution / 1e9, 1),
         "copy GB/s": round(2 * 4 * values / copy / 1e9, 1),
     }
+    if rough:
+        about["bf16 product GFLOP/s"] = round(2 * n**3 / rough[0] / 1e9, 1)
+    return about
 
 
 def _processor() -> str:

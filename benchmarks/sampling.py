@@ -51,13 +51,14 @@ def check(prior: PixelSNAIL) -> float:
     cond, (h, w) = texts(2), prior.shape
     codes = torch.randint(prior.n_class, (2, h, w))
     wanted = prior(codes, cond)
-    cache = CachedPixelSNAIL(prior, prior.context(2, cond, upper=None), rows=2)
+    cache = CachedPixelSNAIL(prior, rows=2)
+    cache.begin(prior.context(2, cond, upper=None))
     worst = 0.0
     for i in range(h):
-        cache.start_row()
+        cache.start_row(i)
         for j in range(w):
-            worst = max(worst, (cache.logits(j) - wanted[:, :, i, j]).abs().max().item())
-            cache.take(j, codes[:, i, j])
+            worst = max(worst, (cache.logits(i, j) - wanted[:, :, i, j]).abs().max().item())
+            cache.take(i, j, codes[:, i, j])
     if worst > 1e-4:
         raise AssertionError(f"the cached logits are off by {worst}")
     return worst

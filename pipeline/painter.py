@@ -14,10 +14,11 @@ from pipeline.data.views import to_uint8
 from pipeline.devices import Precision, warn_of_emulation
 from pipeline.models.blip import Blip
 from pipeline.models.condition import TextCondition
-from pipeline.models.prior import Prior
+from pipeline.models.prior import Prior, PriorSampler
 from pipeline.models.vqvae import VQVAE
 from pipeline.params import Section
 from pipeline.progress import progress
+from pipeline.sampling import Sampler
 from pipeline.seeds import derive_seed
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -94,7 +95,16 @@ class Painter:
         if strict:
             self.blip.check_prompts(prompts)
         warn_of_emulation(settings.precision)
-        prior = self.prior.cast(DTYPES[settings.precision])
+        sampler = PriorSampler(
+            Sampler(
+                level,
+                temperature=settings.temperature,
+                top_k=settings.top_k,
+                top_p=settings.top_p,
+                guidance_scale=settings.guidance_scale,
+            )
+            for level in self.prior.cast(DTYPES[settings.precision]).levels
+        )
         states = self.blip.embed_texts(prompts)
         condition = TextCondition(states.pooled, states.tokens, states.mask)
         drawn = [
@@ -113,25 +123,10 @@ class Painter:
                 torch.Generator().manual_seed(derive_seed(seed, prompts[row], sample, candidate))
                 for row, sample, candidate in batch
             ]
-            images.extend(self._draw(prior, condition[rows].to(self.device), generators, settings))
+            texts = condition[rows].to(self.device)
+            codes = sampler.draw(texts, generators)
+            images.extend(to_uint8(self.vqvae.decode(codes, texts.pooled)).cpu().numpy())
         return list(self._choose(prompts, images, samples=samples, of=settings.candidates))
-
-    def _draw(
-        self,
-        prior: Prior,
-        condition: TextCondition,
-        generators: Sequence[torch.Generator],
-        settings: SamplingSettings,
-    ) -> np.ndarray:
-        codes = prior.sample(
-            condition,
-            generators=generators,
-            temperature=settings.temperature,
-            top_k=settings.top_k,
-            top_p=settings.top_p,
-            guidance_scale=settings.guidance_scale,
-        )
-        return to_uint8(self.vqvae.decode(codes, condition.pooled)).cpu().numpy()
 
     def _choose(
         self, prompts: Sequence[str], images: Sequence[np.ndarray], *, samples: int, of: int

@@ -7,19 +7,22 @@ picture's codes depend neither on the others of its batch nor on how its logits 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from pipeline.models.condition import TextCondition
-from pipeline.models.pixelsnail import PixelSNAIL
+from pipeline.models.pixelsnail import Context, PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
+from pipeline.progress import say
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 Pick = Callable[[Tensor, Tensor], Tensor]
+Row = Callable[[], None]
+RECORDED = ("cuda",)  # devices on which a row's kernels are recorded; ROCm goes by this name too
 
 
-@torch.inference_mode()
 def sample_codes(
     prior: PixelSNAIL,
     cond: TextCondition | None = None,
@@ -35,7 +38,7 @@ def sample_codes(
     """Draw grids of codes, each code computed once.
 
     Args:
-        prior: a PixelSNAIL; sampling runs in evaluation mode on its device and in its weights'
+        prior: a PixelSNAIL; sampling leaves dropout out and runs on its device and in its weights'
             type, the choice among the logits always in float32.
         cond: the texts, a row a grid; None: unconditional.
         upper: (B, h', w') int64, codes of the level above, where the prior has one.
@@ -54,51 +57,141 @@ def sample_codes(
     Raises:
         ValueError: an argument outside of its range, or shapes that do not fit.
     """
-    rows = _rows(cond, upper, batch_size, generator)
-    pick = picker(prior.n_class, temperature=temperature, top_k=top_k, top_p=top_p)
-    if guidance_scale < 0:
-        raise ValueError(f"guidance_scale is {guidance_scale}, must not be negative")
-    guidance = guidance_scale if guidance_scale != 1 and cond is not None else None
-    was_training = prior.training
-    prior.eval()
-    try:
-        return _sample(prior, cond, upper, rows, guidance, pick, generator)
-    finally:
-        prior.train(was_training)
+    sampler = Sampler(
+        prior,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        guidance_scale=guidance_scale,
+    )
+    return sampler.draw(cond, upper=upper, batch_size=batch_size, generator=generator)
 
 
-def _sample(
-    prior: PixelSNAIL,
-    cond: TextCondition | None,
-    upper: Tensor | None,
-    rows: int,
-    guidance: float | None,
-    pick: Pick,
-    generator: Generators,
-) -> Tensor:
-    h, w = prior.shape
-    device = prior.out.weight.device
-    if cond is not None:
-        cond = cond.to(device, prior.out.weight.dtype)
-    drop = None
-    if guidance is not None:  # the rows with their text, then the same without
-        twice = torch.arange(rows).repeat(2)
-        cond = None if cond is None else cond[twice]
-        upper = None if upper is None else upper[twice]
-        drop = torch.arange(2 * rows, device=device) >= rows
-    total = rows if guidance is None else 2 * rows
-    cache = CachedPixelSNAIL(prior, prior.context(total, cond, upper=upper, drop=drop), rows=total)
-    codes = torch.zeros(h, w, rows, dtype=torch.int64, device=device)
-    for row in codes:
-        noise = gumbel(w, rows, prior.n_class, generator).to(device, non_blocking=True)
-        cache.start_row()
-        for column in range(w):
-            logits = cache.logits(column)
-            if guidance is not None:
-                logits = guide(logits, guidance)
-            row[column] = picked = pick(logits, noise[column])
-            cache.take(column, picked if guidance is None else picked.repeat(2))
-    return codes.permute(2, 0, 1).contiguous()
+class Sampler:
+    """Draws one batch of grids after the other from a prior, whose weights must not change.
+
+    The arguments and what `draw` raises are those of `sample_codes`.
+    """
+
+    def __init__(
+        self,
+        prior: PixelSNAIL,
+        *,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        guidance_scale: float,
+    ) -> None:
+        if guidance_scale < 0:
+            raise ValueError(f"guidance_scale is {guidance_scale}, must not be negative")
+        self.prior, self.guidance_scale = prior, guidance_scale
+        self.pick = picker(prior.n_class, temperature=temperature, top_k=top_k, top_p=top_p)
+        self.grids: tuple[tuple[int, ...], _Grids] | None = None
+
+    @torch.inference_mode()
+    def draw(
+        self,
+        cond: TextCondition | None = None,
+        *,
+        upper: Tensor | None = None,
+        batch_size: int | None = None,
+        generator: Generators = None,
+    ) -> Tensor:
+        """Draw a batch; one as large as the last, with as many tokens, uses its buffers again."""
+        rows = _rows(cond, upper, batch_size, generator)
+        weight = self.prior.out.weight
+        guided = cond is not None and self.guidance_scale != 1
+        drop, tokens = None, 0
+        if cond is not None:
+            cond, tokens = cond.to(weight.device, weight.dtype), cond.tokens.shape[1]
+            if guided:  # the rows with their text, then the same without
+                twice = torch.arange(rows).repeat(2)
+                cond, upper = cond[twice], None if upper is None else upper[twice]
+                drop = torch.arange(2 * rows, device=weight.device) >= rows
+        context = self.prior.context(2 * rows if guided else rows, cond, upper=upper, drop=drop)
+        sizes = (rows, tokens, guided)
+        if self.grids is None or self.grids[0] != sizes:
+            guidance = self.guidance_scale if guided else None
+            self.grids = sizes, _Grids(self.prior, rows, guidance, self.pick)
+        return self.grids[1].draw(context, generator)
+
+
+class _Grids:
+    """The buffers of one batch of grids, and its rows' work, of which nothing waits for a device.
+
+    On a CUDA device starting the kernels takes far longer than they run. So there the second batch
+    is recorded, a CUDA graph a row of the grid, and every later one replays the recording: as long
+    as it gave the second batch's codes, which it must.
+    """
+
+    def __init__(
+        self,
+        prior: PixelSNAIL,
+        rows: int,
+        guidance: float | None,
+        pick: Pick,
+    ) -> None:
+        (h, w), self.device = prior.shape, prior.out.weight.device
+        self.guidance, self.pick = guidance, pick
+        self.cache = CachedPixelSNAIL(prior, rows=rows if guidance is None else 2 * rows)
+        self.noise = torch.empty(h, w, rows, prior.n_class, device=self.device)
+        self.codes = torch.empty(h, w, rows, dtype=torch.int64, device=self.device)
+        self.batches = 0
+        self.work: Sequence[Row] = [partial(self._draw_row, row) for row in range(h)]
+
+    def draw(self, context: Context, generator: Generators) -> Tensor:
+        """Codes (B, h, w)."""
+        _, w, rows, n_class = self.noise.shape
+        for noise in self.noise:
+            noise.copy_(gumbel(w, rows, n_class, generator))
+        self._run(self.work, context)
+        self.batches += 1
+        if self.batches == 2 and self.device.type in RECORDED:
+            self._record(context)
+        return self.codes.permute(2, 0, 1).clone(memory_format=torch.contiguous_format)
+
+    def _run(self, work: Sequence[Row], context: Context) -> None:
+        self.cache.begin(context)
+        for draw_row in work:
+            draw_row()
+
+    def _draw_row(self, row: int) -> None:
+        self.cache.start_row(row)
+        for column, noise in enumerate(self.noise[row]):
+            logits = self.cache.logits(row, column)
+            if self.guidance is not None:
+                logits = guide(logits, self.guidance)
+            picked = self.pick(logits, noise)
+            self.codes[row, column] = picked
+            self.cache.take(row, column, picked if self.guidance is None else picked.repeat(2))
+
+    def _record(self, context: Context) -> None:
+        drawn = self.codes.clone()
+        try:
+            replays = record(self.work)
+            self.codes.fill_(-1)
+            self._run(replays, context)
+            right = torch.equal(self.codes, drawn)
+        except RuntimeError as error:
+            say(f"sampling goes on without CUDA graphs: {' '.join(str(error).split())[:120]}")
+        else:
+            if right:
+                self.work = replays
+            else:
+                say("sampling goes on without CUDA graphs: theirs were other codes")
+        self.codes.copy_(drawn)
+
+
+def record(work: Sequence[Row]) -> list[Row]:
+    """Each of `work` as a CUDA graph; they share their memory, so replay them in this order."""
+    pool = torch.cuda.graph_pool_handle()
+    replays = []
+    for each in work:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=pool):
+            each()
+        replays.append(graph.replay)
+    return replays
 
 
 def guide(logits: Tensor, scale: float) -> Tensor:

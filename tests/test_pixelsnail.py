@@ -62,6 +62,39 @@ def test_a_causal_convolution_is_a_convolution_with_a_causal_kernel(
         torch.testing.assert_close(got, right_one)
 
 
+@pytest.mark.parametrize(("left", "right"), [(2, 2), (3, 0), (1, 1), (1, 0)])
+def test_a_convolution_in_bfloat16_is_nearly_that_in_float32(left: int, right: int) -> None:
+    torch.manual_seed(0)
+    conv = CausalConv(32, 24, up=3, left=left, right=right, current=True)
+    x = torch.randn(6, 9, 4, 32, requires_grad=True)
+    leaves = [x, *conv.parameters()]
+    direction = torch.randn(6, 9, 4, 24)
+
+    def run() -> list[Tensor]:
+        out = conv(x)
+        return [out, *torch.autograd.grad((out * direction).sum(), leaves)]
+
+    exact = run()
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = run()
+    assert rough[0].dtype == torch.bfloat16
+    for wanted, got in zip(exact, rough, strict=True):
+        assert (got - wanted).norm() < 0.03 * wanted.norm()
+
+
+def test_nothing_of_a_later_code_is_left_by_rounding() -> None:
+    """Filtering mixes the cells of a row: a trace of what comes next would be learned from."""
+    prior = build(5).float()
+    codes = torch.randint(7, (1, 4, 5))
+    changed = codes.clone()
+    changed[0, 2, 2] = (codes[0, 2, 2] + 1) % 7
+    for precision in (torch.float32, torch.bfloat16):
+        with torch.no_grad(), torch.autocast("cpu", precision, enabled=precision.itemsize == 2):
+            moved = (prior(changed) - prior(codes))[0].abs().amax(0).flatten()
+        assert (moved[:13] == 0).all()
+        assert moved[13] > 0
+
+
 def test_a_convolution_that_inference_used_first_still_learns() -> None:
     conv = CausalConv(3, 4, up=2, left=1, right=1, current=True)
     x = torch.randn(3, 11, 1, 3)  # a width that no other test has

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline import sampling
 from pipeline.models.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
@@ -102,12 +106,13 @@ def test_a_cached_step_gives_the_full_passs_logits(switch: str) -> None:
     cond, upper = inputs(prior)
     codes = torch.randint(11, (ROWS, *prior.shape))
     wanted = prior(codes, cond, upper=upper)
-    cache = CachedPixelSNAIL(prior, prior.context(ROWS, cond, upper=upper), rows=ROWS)
+    cache = CachedPixelSNAIL(prior, rows=ROWS)
+    cache.begin(prior.context(ROWS, cond, upper=upper))
     for i in range(prior.shape[0]):
-        cache.start_row()
+        cache.start_row(i)
         for j in range(prior.shape[1]):
-            torch.testing.assert_close(cache.logits(j), wanted[:, :, i, j], atol=1e-4, rtol=0)
-            cache.take(j, codes[:, i, j])
+            torch.testing.assert_close(cache.logits(i, j), wanted[:, :, i, j], atol=1e-4, rtol=0)
+            cache.take(i, j, codes[:, i, j])
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 2.5, 0.0])
@@ -123,6 +128,90 @@ def test_the_same_noise_gives_the_full_passes_codes(switch: str, guidance_scale:
     wanted = sample_codes_uncached(prior, cond, upper=upper, generator=seeds(1, 2, 3), **settings)
     assert torch.equal(got, wanted)
     assert got.dtype == torch.int64
+
+
+def build_sampler(prior: PixelSNAIL) -> sampling.Sampler:
+    return sampling.Sampler(prior, temperature=1.0, top_k=0, top_p=0.9, guidance_scale=2.0)
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_nothing_of_a_batch_is_left_in_the_next(switch: str) -> None:
+    prior = build(**SWITCHES[switch])
+    sampler = build_sampler(prior)
+    for number, rows in enumerate((3, 3, 1, 3)):
+        cond, upper = inputs(prior, rows)
+        if cond is not None:
+            cond = texts(rows, seed=number)
+        if upper is not None:
+            upper = (upper + number) % 5
+        numbers = range(10 * number, 10 * number + rows)
+        got = sampler.draw(cond, upper=upper, generator=seeds(*numbers))
+        wanted = sample_codes(
+            prior, cond, upper=upper, generator=seeds(*numbers), guidance_scale=2.0, top_p=0.9
+        )
+        assert torch.equal(got, wanted)
+
+
+def test_codes_drawn_are_not_the_buffer_of_the_next() -> None:
+    prior = build(shape=(1, 1))
+    sampler = build_sampler(prior)
+    first = sampler.draw(texts(), generator=seeds(1, 2, 3))
+    kept = first.clone()
+    for seed in range(20):
+        sampler.draw(texts(), generator=seeds(seed, seed, seed))
+    assert torch.equal(first, kept)
+
+
+@pytest.mark.parametrize("switch", ["all", "tokens", "no text"])
+def test_replayed_rows_draw_what_the_steps_do(switch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a recording that does each row's work anew, for there is no CUDA device here."""
+    replayed = []
+
+    def record(work: Sequence[sampling.Row]) -> list[sampling.Row]:
+        def replay(row: sampling.Row) -> None:
+            replayed.append(row)
+            row()
+
+        return [partial(replay, row) for row in work]
+
+    monkeypatch.setattr(sampling, "RECORDED", ("cpu",))
+    monkeypatch.setattr(sampling, "record", record)
+    prior = build(**SWITCHES[switch])
+    sampler = build_sampler(prior)
+    for number in range(4):
+        cond, upper = inputs(prior)
+        if cond is not None:
+            cond = texts(seed=number)
+        wanted = sample_codes(
+            prior, cond, upper=upper, generator=seeds(number, 8, 9), guidance_scale=2.0, top_p=0.9
+        )
+        got = sampler.draw(cond, upper=upper, generator=seeds(number, 8, 9))
+        assert torch.equal(got, wanted)
+        height = prior.shape[0]
+        assert len(replayed) == max(0, number) * height  # checked once, then two batches
+
+
+def test_a_recording_that_draws_other_codes_or_fails_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(work: Sequence[sampling.Row]) -> list[sampling.Row]:
+        raise RuntimeError("no graphs today")
+
+    monkeypatch.setattr(sampling, "RECORDED", ("cpu",))
+    for record, words in (
+        (lambda work: [lambda: None for _ in work], "other codes"),
+        (fail, "no graphs today"),
+    ):
+        monkeypatch.setattr(sampling, "record", record)
+        prior = build()
+        sampler = build_sampler(prior)
+        for number in range(4):
+            got = sampler.draw(texts(), generator=seeds(number, 8, 9))
+            wanted = sample_codes(
+                prior, texts(), generator=seeds(number, 8, 9), guidance_scale=2.0, top_p=0.9
+            )
+            assert torch.equal(got, wanted)
+        assert words in capsys.readouterr().err
 
 
 class Dial(PixelSNAIL):

@@ -4,6 +4,8 @@ position. Features are (h, w, B, C), so that a 1×1 convolution is an `nn.Linear
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -110,15 +112,13 @@ class AttentionBlock(nn.Module):
             first = self.first_key_value.to(key_value.dtype).expand_as(key_value[:1])
             key_value = torch.cat([first, key_value[:-1]])
             key, value = rearrange(key_value, "l b (s n d) -> s b n l d", s=2, n=self.n_head)
-            mixed = F.scaled_dot_product_attention(queries.pop(0), key, value, is_causal=True)
+            mixed = _attend(queries.pop(0), key, value, is_causal=True)
             found.append(rearrange(mixed, "b n (h w) d -> h w b (n d)", h=h))
         if self.cross_attention:
             assert tokens is not None
             assert mask is not None
             key, value = self.token_keys(tokens)
-            mixed = F.scaled_dot_product_attention(
-                queries.pop(0), key, value, attn_mask=mask[:, None, None]
-            )
+            mixed = _attend(queries.pop(0), key, value, attn_mask=mask[:, None, None])
             found.append(rearrange(mixed, "b n (h w) d -> h w b (n d)", h=h))
         hidden = F.elu(self.enter(torch.cat(found, dim=-1)))
         return x + F.glu(self.leave(F.dropout(hidden, self.dropout, self.training)), dim=-1)
@@ -129,3 +129,15 @@ class AttentionBlock(nn.Module):
             self.token_key_value(tokens), "b t (s n d) -> s b n t d", s=2, n=self.n_head
         )
         return key, value
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, **mask: Any) -> Tensor:
+    if query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query, key, value, **mask)
+    # A processor's backward pass through it takes twice as long in bfloat16 as in float32.
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    with torch.autocast("cpu", enabled=False):
+        found = F.scaled_dot_product_attention(
+            query.to(dtype), key.to(dtype), value.to(dtype), **mask
+        )
+    return found.to(query.dtype)

@@ -46,37 +46,37 @@ class CausalConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         dtype = _autocast_dtype(x)
+        # Two columns gain nothing from filtering; a GPU is short of other things than arithmetic.
+        if 2 < self.left + self.right + 1 <= MOST_TAPS and x.device.type == "cpu":
+            with torch.autocast(x.device.type, enabled=False):
+                return self._filtered(x.to(dtype))
         x, above, beside, bias = (t.to(dtype) for t in (x, self.above, self.beside, self.bias))
-        h, w, b, _ = x.shape
-        # Two columns gain nothing from filtering, and bfloat16 has no digits to lose.
-        if 2 < self.left + self.right + 1 <= MOST_TAPS and dtype.itemsize >= 4 and h > 1:
-            columns = _Columns.apply(x, self.left, 0).flatten(0, 2)  # (hwB, taps·C)
-            own = torch.addmm(bias, columns[:, : len(beside)], beside).view(h, w, b, -1)
-            return torch.cat([own[:1], self._filtered(own[1:], x[:-1], above)])
-        columns = _Columns.apply(x, self.left, self.right)
-        return _RowProducts.apply(columns, above[:, None], beside[None], bias).view(h, w, b, -1)
+        return _RowProducts.apply(_Columns.apply(x, self.left, self.right), above, beside, bias)
 
-    def _filtered(self, own: Tensor, x: Tensor, above: Tensor) -> Tensor:
-        """Add the rows above: for five taps in a row two products instead of five.
+    def _filtered(self, x: Tensor) -> Tensor:
+        """The rows above by minimal filtering: two products instead of five for five taps in a row.
 
         Minimal filtering (Toom and Cook's, for networks: https://arxiv.org/abs/1509.09308) along
         the rows: at each of its points a product over the channels and the rows. It mixes a row's
-        cells and parts them again, so it is for finished rows, which may be seen as wholes.
-
-        Args:
-            own: what each row but the first has already, (h - 1, w, B, O).
-            x: the rows but the last, (h - 1, w, B, C).
+        cells and parts them again, and rounding leaves a trace of each in the others: so it is for
+        finished rows, which may be seen as wholes, and the row itself is convolved as it stands.
         """
-        (h, w, b, c), o = x.shape, own.shape[3]
-        spread, kernel, gather = _filters(w, self.left, self.right, x.dtype, x.device)
+        (h, w, b, c), o = x.shape, len(self.bias)
+        above, beside, bias = (t.to(x.dtype) for t in (self.above, self.beside, self.bias))
+        x = x.transpose(0, 1).contiguous()  # (w, h, B, C): to the left is now what was above
+        taken = beside.view(-1, c, o)
+        own = _RowProducts.apply(
+            x, taken[: self.left].flip(0), taken[self.left :].flatten(0, 1), bias
+        )
+        if h == 1:
+            return own.transpose(0, 1)
+        spread, kernel, gather = _filters(w, self.left, self.right, x.dtype)
         points, taps = kernel.shape
-        tiles = torch.matmul(spread, x.flatten(2)).view(h, points, -1, c)  # (h, F, tiles·B, C)
-        tiles = tiles.transpose(0, 1).contiguous()
-        weights = torch.matmul(kernel, above.view(-1, taps, c * o)).view(-1, points, c, o)
-        products = _RowProducts.apply(tiles, weights[1:], weights[0], None)
-        products = products.transpose(0, 1).reshape(h, -1, b * o)  # (h, F·tiles, B·O)
-        sums = torch.baddbmm(own.flatten(2), gather.expand(h, -1, -1), products)
-        return sums.view(h, w, b, o)
+        tiles = torch.mm(spread, x.flatten(1)).view(points, -1, h, b, c)  # (F, tiles, h, B, C)
+        weights = torch.mm(kernel, above.view(-1, taps, c * o).transpose(0, 1).flatten(1))
+        sums = _PointProducts.apply(tiles, weights.view(points, -1, o))  # (F, tiles, h - 1, B, O)
+        sums = torch.mm(gather, sums.flatten(0, 1).flatten(1)).view(w, h - 1, b, o)
+        return torch.cat([own[:, :1], own[:, 1:] + sums], dim=1).transpose(0, 1)
 
 
 def _autocast_dtype(x: Tensor) -> torch.dtype:
@@ -87,12 +87,13 @@ def _autocast_dtype(x: Tensor) -> torch.dtype:
 @cache
 @torch.inference_mode(False)  # what inference made could not be used in training later
 def _filters(
-    width: int, left: int, right: int, dtype: torch.dtype, device: torch.device
+    width: int, left: int, right: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Minimal filtering's matrices: a row's cells → tiles, taps → points, tiles → the row's sums.
 
     Returns:
-        (F·tiles, width), (F, taps) and (width, F·tiles), for F = TILE + taps - 1 points.
+        (F·tiles, width), (F, taps) and (width, F·tiles), for F = TILE + taps - 1 points. The first
+        and the last are exact in bfloat16 too.
     """
     taps, tiles = left + right + 1, -(-width // TILE)
     points = TILE + taps - 1
@@ -100,14 +101,16 @@ def _filters(
     # points; its transpose is the correlation.
     kernel, out_of = _values(taps, points), _values(TILE, points).t()
     into = torch.linalg.inv(_values(points, points)).t()
+    # Row by row a polynomial, but for its leading coefficient, a fraction: the taps' to bear.
+    leading = torch.cat([into[:-1, -2], into[-1:, -1]]).unsqueeze(1)
     spread = torch.zeros(points, tiles, left + tiles * TILE + points, dtype=torch.float64)
     gather = torch.zeros(tiles, TILE, points, tiles, dtype=torch.float64)
     for tile in range(tiles):
-        spread[:, tile, tile * TILE : tile * TILE + points] = into
+        spread[:, tile, tile * TILE : tile * TILE + points] = into / leading
         gather[tile, :, :, tile] = out_of
     spread = spread[:, :, left : left + width].reshape(points * tiles, width)  # beyond it: zeros
     gather = gather.view(tiles * TILE, points * tiles)[:width]
-    return tuple(t.to(device, dtype).contiguous() for t in (spread, kernel, gather))  # type: ignore[return-value]
+    return tuple(t.to(dtype).contiguous() for t in (spread, kernel * leading, gather))  # type: ignore[return-value]
 
 
 def _values(coefficients: int, points: int) -> Tensor:
@@ -118,44 +121,79 @@ def _values(coefficients: int, points: int) -> Tensor:
     return torch.cat([torch.vander(finite, coefficients, increasing=True), at_infinity])
 
 
-class _RowProducts(torch.autograd.Function):
-    """Each row times `beside`, and the rows above times `above`, summed in place.
+class _PointProducts(torch.autograd.Function):
+    """At each of filtering's points the rows above times its own weights, summed.
 
-    x (F, h, n, K), above (up, F, K, O), beside (F, ≤ K, O), which reads the first of the K, and
-    bias (O) or None → (F, h, n, O). Autograd's own slices would copy it all for every row.
+    x (F, T, h, B, C) and weights (F, up·C, O) → (F, T, h - 1, B, O): what each row but the first
+    has of the rows above it, the nearest times the first C of the weights.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, above: Tensor, beside: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, above, beside)
-        ctx.biased = bias is not None
-        _, h, n, _ = x.shape
-        flat = x.flatten(1, 2)
-        own = flat[:, :, : beside.shape[1]]
-        out = torch.bmm(own, beside) if bias is None else torch.baddbmm(bias, own, beside)
-        for up, weight in _rows_above(above, h):
-            out[:, up * n :].baddbmm_(flat[:, : -up * n], weight)
-        return out.unflatten(1, (h, n))
+    def forward(ctx: Any, x: Tensor, weights: Tensor) -> Tensor:
+        points, t, h, b, c = x.shape
+        seen = x.new_empty(points, t, h - 1, b, weights.shape[1] // c, c)
+        for up, rows in enumerate(seen.unbind(4)):
+            rows[:, :, :up] = 0
+            rows[:, :, up:] = x[:, :, : max(0, h - 1 - up)]
+        seen = seen.view(points, -1, weights.shape[1])
+        ctx.save_for_backward(seen, weights)
+        ctx.shape = x.shape
+        return torch.bmm(seen, weights).view(points, t, h - 1, b, -1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        seen, weights = ctx.saved_tensors
+        points, t, h, b, c = ctx.shape
+        grad = grad.reshape(*seen.shape[:2], -1)
+        grad_weights = torch.bmm(seen.mT, grad)
+        grad_seen = torch.bmm(grad, weights.mT).view(points, t, h - 1, b, -1, c)
+        grad_x = grad.new_empty(ctx.shape)
+        grad_x[:, :, -1] = 0  # no row below reads the last one
+        for up, rows in enumerate(grad_seen.unbind(4)[: h - 1]):
+            if up == 0:  # the first writes, the others add
+                grad_x[:, :, :-1] = rows
+            else:
+                grad_x[:, :, : -1 - up] += rows[:, :, up:]
+        return grad_x, grad_weights
+
+
+class _RowProducts(torch.autograd.Function):
+    """Each row times `beside`, and the rows above times `above`, summed in place.
+
+    x (h, w, B, K), above (up, K, O), beside (≤ K, O), which reads the first of the K, and bias (O)
+    → (h, w, B, O). Autograd's own slices would copy it all for every row.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, above: Tensor, beside: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, above, beside)
+        h, w, b, _ = x.shape
+        flat = x.flatten(0, 2)
+        out = torch.addmm(bias, flat[:, : len(beside)], beside)
+        for up, weight in _rows_above(above, h):
+            out[up * w * b :].addmm_(flat[: -up * w * b], weight)
+        return out.view(h, w, b, -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         x, above, beside = ctx.saved_tensors
-        _, h, n, _ = x.shape
-        flat, grad = x.flatten(1, 2), grad.contiguous().flatten(1, 2)
+        h, w, b, _ = x.shape
+        n = w * b
+        flat, grad = x.flatten(0, 2), grad.contiguous().flatten(0, 2)
         grad_above, grad_flat = torch.zeros_like(above), torch.empty_like(flat)
         for up, weight in _rows_above(above, h):
-            below, seen = grad[:, up * n :], flat[:, : -up * n]
-            torch.bmm(seen.mT, below, out=grad_above[up - 1])
+            below, seen = grad[up * n :], flat[: -up * n]
+            torch.mm(seen.t(), below, out=grad_above[up - 1])
             if up == 1:  # the first writes, the others add
-                torch.bmm(below, weight.mT, out=grad_flat[:, :-n])
+                torch.mm(below, weight.t(), out=grad_flat[:-n])
             else:
-                grad_flat[:, : -up * n].baddbmm_(below, weight.mT)
-        grad_flat[:, -n if h > 1 and len(above) else 0 :] = 0  # no row below reads the last one
-        grad_flat[:, :, : beside.shape[1]].baddbmm_(grad, beside.mT)
-        grad_beside = torch.bmm(flat[:, :, : beside.shape[1]].mT, grad)
-        grad_bias = grad.sum((0, 1)) if ctx.biased else None
-        return grad_flat.unflatten(1, (h, n)), grad_above, grad_beside, grad_bias
+                grad_flat[: -up * n].addmm_(below, weight.t())
+        grad_flat[-n if h > 1 and len(above) else 0 :] = 0  # no row below reads the last one
+        grad_flat[:, : len(beside)].addmm_(grad, beside.t())
+        grad_beside = torch.mm(flat[:, : len(beside)].t(), grad)
+        return grad_flat.view_as(x), grad_above, grad_beside, grad.sum(0)
 
 
 def _rows_above(above: Tensor, height: int) -> list[tuple[int, Tensor]]:
@@ -163,7 +201,7 @@ def _rows_above(above: Tensor, height: int) -> list[tuple[int, Tensor]]:
 
 
 class _Columns(torch.autograd.Function):
-    """Each position's neighbours in its row side by side: (h, w, B, C) → (1, h, wB, taps·C)."""
+    """Each position's neighbours in its row side by side: (h, w, B, C) → (h, w, B, taps·C)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, left: int, right: int) -> Tensor:
@@ -175,7 +213,7 @@ class _Columns(torch.autograd.Function):
             columns[:, here, :, tap] = x[:, there]
             columns[:, : here.start, :, tap] = 0
             columns[:, here.stop :, :, tap] = 0
-        return columns.view(1, h, w * b, -1)
+        return columns.flatten(3)
 
     @staticmethod
     @once_differentiable

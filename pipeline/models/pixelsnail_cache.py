@@ -25,15 +25,15 @@ from pipeline.models.pixelsnail import Context, PixelSNAIL
 
 
 class CachedPixelSNAIL:
-    """Steps through a grid in raster order: `start_row`, then for each column `logits` and `take`.
+    """Steps through grids in raster order: `begin`, then for each row `start_row`, then for each
+    column `logits` and `take`.
 
     Args:
-        prior: in evaluation mode; its weights must not change meanwhile.
-        context: of `rows` rows.
+        prior: its weights must not change meanwhile.
         rows: grids sampled side by side.
     """
 
-    def __init__(self, prior: PixelSNAIL, context: Context, *, rows: int) -> None:
+    def __init__(self, prior: PixelSNAIL, *, rows: int) -> None:
         weight = prior.out.weight
         new = _Factory(weight.dtype, weight.device)
         w = prior.shape[1]
@@ -45,29 +45,36 @@ class CachedPixelSNAIL:
         self.x = new(rows, channel)  # features of the present position
         self.elu = new(rows, channel)
         self.logits_out = new(rows, prior.n_class)
-        self.enter = _Conv(prior.enter, new, rows=rows, width=w, fixed=prior.enter.bias)
+        self.enter = _Conv(prior.enter, new, rows=rows, width=w)
         self.groups = [
-            [_Block(block, new, context, rows=rows, width=w) for block in group]  # type: ignore[attr-defined]
+            [_Block(block, new, rows=rows, width=w) for block in group]  # type: ignore[attr-defined]
             for group in prior.groups
         ]
         self.keys = _Keys(prior, new, rows=rows) if prior.config.attention else None
         self.merges = [
-            _Merge(merge, prior, self.keys, number, new, context, rows=rows)  # type: ignore[arg-type]
+            _Merge(merge, prior, self.keys, number, new, rows=rows)  # type: ignore[arg-type]
             for number, merge in enumerate(prior.merges)
         ]
-        self.row = -1
 
-    def start_row(self) -> None:
-        """Go to the next row: sum up, in every convolution, what the finished rows give to it."""
-        self.row += 1
-        self.enter.start_row(self.row)
+    def begin(self, context: Context) -> None:
+        """Start new grids; the context must have the shapes of the last, for it takes its place."""
+        self.enter.begin(self.enter.bias)
         for group in self.groups:
             for block in group:
-                block.start_row(self.row)
+                block.begin(context)
+        for merge in self.merges:
+            merge.begin(context)
 
-    def logits(self, column: int) -> Tensor:
-        """Logits (rows, n_class) of the row's code at `column`; the next call overwrites them."""
-        x, position = self.x, self.row * self.width + column
+    def start_row(self, row: int) -> None:
+        """Go to the next row: sum up, in every convolution, what the finished rows give to it."""
+        self.enter.start_row(row)
+        for group in self.groups:
+            for block in group:
+                block.start_row(row)
+
+    def logits(self, row: int, column: int) -> Tensor:
+        """Logits (rows, n_class) of the code there; the next call overwrites them."""
+        x, position = self.x, row * self.width + column
         self.enter.step(column, x)
         for number, group in enumerate(self.groups):
             for block in group:
@@ -77,12 +84,12 @@ class CachedPixelSNAIL:
         _elu(x, self.elu)
         return torch.addmm(self.out.bias, self.elu, self.out_weight, out=self.logits_out)
 
-    def take(self, column: int, codes: Tensor) -> None:
-        """Take in the codes (rows,) that stand at `column`."""
+    def take(self, row: int, column: int, codes: Tensor) -> None:
+        """Take in the codes (rows,) that stand there."""
         torch.index_select(self.embedding, 0, codes, out=self.raw)
         self.enter.inputs[column].copy_(self.raw)
         if self.keys is not None:
-            self.keys.append(self.row * self.width + column, self.raw)
+            self.keys.append(row * self.width + column, self.raw)
 
 
 class _Factory:
@@ -96,15 +103,10 @@ class _Factory:
 
 
 class _Conv:
-    """A causal convolution over the present row, with what earlier rows give to it and later ones.
+    """A causal convolution over the present row, with what earlier rows give to it and to later."""
 
-    Args:
-        fixed: what is added at every position, (O) or (rows, O): the bias, and what a text gives.
-    """
-
-    def __init__(
-        self, conv: CausalConv, new: _Factory, *, rows: int, width: int, fixed: Tensor
-    ) -> None:
+    def __init__(self, conv: CausalConv, new: _Factory, *, rows: int, width: int) -> None:
+        self.bias = conv.bias.detach()
         c, o = conv.beside.shape[0], conv.beside.shape[1]
         across = conv.left + conv.right + 1
         channel = conv.above.shape[1] // across
@@ -128,13 +130,16 @@ class _Conv:
 
         # Slot u collects for the row u below the present one; the last never changes: it is where
         # a row that nothing has been given to yet comes from. Two, as one is made from the other.
-        slots = new(2, rows, width, conv.up + 1, o)
-        slots += fixed.detach().view(-1, 1, 1, o)
+        self.slots = slots = new(2, rows, width, conv.up + 1, o)
         flat = slots.view(2, rows * width, -1)
         self.pending = [(flat[i, :, o:], flat[1 - i, :, : conv.up * o]) for i in (0, 1)]
         self.present = [slots[i, :, :, 0] for i in (0, 1)]  # (rows, width, O)
         self.given = [list(present.unbind(1)) for present in self.present]
         self.now = self.given[0]
+
+    def begin(self, fixed: Tensor) -> None:
+        """A new grid; `fixed`, (O) or (rows, O), is added everywhere: the bias, a text's part."""
+        self.slots.copy_(fixed.view(-1, 1, 1, fixed.shape[-1]))
 
     def start_row(self, row: int, extra: Tensor | None = None) -> None:
         """Hand the finished row down; `extra` (rows, width, O) is this row's alone."""
@@ -154,22 +159,26 @@ class _Conv:
 class _Block:
     """A `GatedResBlock`."""
 
-    def __init__(
-        self, block: GatedResBlock, new: _Factory, context: Context, *, rows: int, width: int
-    ) -> None:
-        fixed = block.leave.bias
-        if block.text is not None:
-            assert context.text is not None
-            fixed = fixed + block.text(context.text)  # (rows, 2C)
-        self.upper: Tensor | None = None
-        if block.upper is not None:
-            assert context.upper is not None
-            self.upper = rearrange(block.upper(context.upper), "h w b c -> h b w c")
-        self.enter = _Conv(block.enter, new, rows=rows, width=width, fixed=block.enter.bias)
-        self.leave = _Conv(block.leave, new, rows=rows, width=width, fixed=fixed)
+    def __init__(self, block: GatedResBlock, new: _Factory, *, rows: int, width: int) -> None:
+        self.block = block
+        self.upper: Tensor | None = None  # (h, rows, width, 2C)
+        self.enter = _Conv(block.enter, new, rows=rows, width=width)
+        self.leave = _Conv(block.leave, new, rows=rows, width=width)
         self.hidden = new(rows, block.enter.bias.shape[0])
         self.gated = new(rows, block.leave.bias.shape[0])
         self.branch = new(rows, block.leave.bias.shape[0] // 2)
+
+    def begin(self, context: Context) -> None:
+        fixed = self.leave.bias
+        if self.block.text is not None:
+            assert context.text is not None
+            fixed = fixed + self.block.text(context.text)  # (rows, 2C)
+        if self.block.upper is not None:
+            assert context.upper is not None
+            upper = rearrange(self.block.upper(context.upper), "h w b c -> h b w c")
+            self.upper = _held(self.upper, upper)
+        self.enter.begin(self.enter.bias)
+        self.leave.begin(fixed)
 
     def start_row(self, row: int) -> None:
         self.enter.start_row(row)
@@ -233,10 +242,10 @@ class _Merge:
         keys: _Keys | None,
         number: int,
         new: _Factory,
-        context: Context,
         *,
         rows: int,
     ) -> None:
+        self.merge = merge
         channel, self.n_head = prior.config.channel, merge.n_head
         width = self.n_head * HEAD_DIM
         self.enter, self.leave = merge.enter, merge.leave
@@ -256,19 +265,27 @@ class _Merge:
         self.elu = self.found[:, :channel]
         self.hidden = new(rows, channel)
         self.gated, self.branch = new(rows, 2 * channel), new(rows, channel)
-        self.own = self.text = None
+        self.own = None
         if merge.attention:
             assert keys is not None
             self.features = keys.features[number]
             self.own = (queries[0], keys.keys[number], keys.values[number], answers[0])
-        if merge.cross_attention:
-            assert context.tokens is not None
-            assert context.mask is not None
-            key, value = merge.token_keys(context.tokens)
-            hidden = torch.where(context.mask, 0, -torch.inf).to(key.dtype)  # (rows, T)
-            self.mask = hidden.repeat_interleave(self.n_head, dim=0).unsqueeze(1)
-            key, value = key.flatten(0, 1).transpose(1, 2).contiguous(), value.flatten(0, 1)
-            self.text = (queries[-1], key, value.contiguous(), answers[-1])
+        self.text = (queries[-1], answers[-1]) if merge.cross_attention else None
+        self.token_mask: Tensor | None = None
+        self.token_keys: Tensor | None = None
+        self.token_values: Tensor | None = None
+
+    def begin(self, context: Context) -> None:
+        if self.text is None:
+            return
+        assert context.tokens is not None
+        assert context.mask is not None
+        key, value = self.merge.token_keys(context.tokens)
+        hidden = torch.where(context.mask, 0, -torch.inf).to(key.dtype)  # (rows, T)
+        mask = hidden.repeat_interleave(self.n_head, dim=0).unsqueeze(1)
+        self.token_mask = _held(self.token_mask, mask)
+        self.token_keys = _held(self.token_keys, key.flatten(0, 1).transpose(1, 2))
+        self.token_values = _held(self.token_values, value.flatten(0, 1))
 
     def step(self, position: int, x: Tensor) -> None:
         torch.addmm(self.fixed[position], x, self.query, out=self.asked)
@@ -281,13 +298,26 @@ class _Merge:
             found = torch.bmm(scores.softmax(dim=-1), value[:, :seen])
             answer.copy_(found.view_as(answer))
         if self.text is not None:
-            query, key, value, answer = self.text
-            scores = torch.baddbmm(self.mask, query.reshape(-1, 1, HEAD_DIM), key)
-            answer.copy_(torch.bmm(scores.softmax(dim=-1), value).view_as(answer))
+            query, answer = self.text
+            assert self.token_mask is not None
+            assert self.token_keys is not None
+            assert self.token_values is not None
+            scores = torch.baddbmm(self.token_mask, query.reshape(-1, 1, HEAD_DIM), self.token_keys)
+            found = torch.bmm(scores.softmax(dim=-1), self.token_values)
+            answer.copy_(found.view_as(answer))
         torch.addmm(self.enter.bias, self.found, self.enter_weight, out=self.hidden)
         F.elu_(self.hidden)
         torch.addmm(self.leave.bias, self.hidden, self.leave_weight, out=self.gated)
         x += _glu(self.gated, self.branch)
+
+
+def _held(buffer: Tensor | None, value: Tensor) -> Tensor:
+    """`value` in `buffer`, or in a new one if there is none: one that keeps its place in memory."""
+    return (
+        value.clone(memory_format=torch.contiguous_format)
+        if buffer is None
+        else buffer.copy_(value)
+    )
 
 
 # What `F.elu` and `F.glu` call; they do not hand `out` on.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from pipeline.files import replacing
 from pipeline.models.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.vqvae import pack_levels
-from pipeline.sampling import sample_codes
+from pipeline.sampling import Sampler
 
 TOP = "top"  # the folder of the coarse level's prior, inside the fine one's
 
@@ -23,39 +23,6 @@ class Prior:
 
     def __init__(self, levels: Sequence[PixelSNAIL]) -> None:
         self.levels = list(levels)
-
-    def sample(
-        self,
-        condition: TextCondition | None,
-        *,
-        generators: Sequence[torch.Generator],
-        temperature: float,
-        top_k: int,
-        top_p: float,
-        guidance_scale: float,
-    ) -> Tensor:
-        """Draw one packed grid of codes a row, (B, h, w) int64.
-
-        Args:
-            condition: the texts, a row a grid; None: unconditional.
-            generators: one a row, so that a grid does not depend on the others of its batch.
-        """
-        grids: list[Tensor] = []
-        for level in self.levels:
-            grids.append(
-                sample_codes(
-                    level,
-                    condition,
-                    upper=grids[-1] if grids else None,
-                    batch_size=len(generators),
-                    temperature=temperature,
-                    top_k=top_k,
-                    top_p=top_p,
-                    guidance_scale=guidance_scale,
-                    generator=generators,
-                )
-            )
-        return pack_levels(grids)
 
     def to(self, device: torch.device) -> Prior:
         """Move every level; returns itself."""
@@ -83,3 +50,27 @@ class Prior:
         """
         folders = [Path(folder) / TOP, Path(folder)] if (Path(folder) / TOP).exists() else [folder]
         return cls([PixelSNAIL.from_pretrained(part) for part in folders])
+
+
+class PriorSampler:
+    """Draws packed grids of codes, batch after batch, by a sampler for each of a prior's levels."""
+
+    def __init__(self, levels: Iterable[Sampler]) -> None:
+        self.levels = list(levels)
+
+    def draw(
+        self, condition: TextCondition | None, generators: Sequence[torch.Generator]
+    ) -> Tensor:
+        """Draw one packed grid a row, (B, h, w) int64.
+
+        Args:
+            condition: the texts, a row a grid; None: unconditional.
+            generators: one a row, so that a grid does not depend on the others of its batch.
+        """
+        grids: list[Tensor] = []
+        for level in self.levels:
+            upper = grids[-1] if grids else None
+            grids.append(
+                level.draw(condition, upper=upper, batch_size=len(generators), generator=generators)
+            )
+        return pack_levels(grids)
