@@ -18,7 +18,7 @@ from benchmarks.plain_pixelsnail import PlainPixelSNAIL
 from pipeline.models.causal_conv import CausalConv
 from pipeline.models.pixelsnail import PixelSNAIL
 
-SIDE, N_CLASS, BATCH, REPEATS = 16, 512, 16, 3
+SIDE, N_CLASS, BATCH, REPEATS = 16, 512, 16, 8
 SIZES: dict[str, Any] = {"channel": 128, "n_block": 4, "n_res_block": 4, "res_channel": 128}
 
 

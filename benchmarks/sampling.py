@@ -20,7 +20,7 @@ from benchmarks.plain_pixelsnail import PlainPixelSNAIL
 from pipeline.models.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
-from pipeline.sampling import sample_codes
+from pipeline.sampling import Sampler
 
 SIDE, N_CLASS = 16, 512
 SIZES = {"n_class": N_CLASS, "channel": 128, "n_block": 4, "n_res_block": 4, "res_channel": 128}
@@ -100,10 +100,11 @@ def products_alone(prior: PixelSNAIL, batch: int) -> float:
     return best_seconds(run, repeats=3)
 
 
-def sampling(prior: PixelSNAIL, batch: int, *, repeats: int, **options: Any) -> float:
-    """Seconds for a batch of grids; `options` as `sample_codes` takes them."""
+def sampling(prior: PixelSNAIL, batch: int, *, repeats: int, guidance_scale: float = 1.0) -> float:
+    """Seconds for a batch of grids, one of many."""
     cond = texts(batch)
-    return best_seconds(lambda: sample_codes(prior, cond, **options), repeats=repeats)
+    sampler = Sampler(prior, temperature=1.0, top_k=0, top_p=1.0, guidance_scale=guidance_scale)
+    return best_seconds(lambda: sampler.draw(cond), repeats=repeats)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from pipeline.progress import say
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 Pick = Callable[[Tensor, Tensor], Tensor]
-Row = Callable[[], None]
+Work = Callable[[], None]
 RECORDED = ("cuda",)  # devices on which a row's kernels are recorded; ROCm goes by this name too
 
 
@@ -86,7 +86,8 @@ class Sampler:
             raise ValueError(f"guidance_scale is {guidance_scale}, must not be negative")
         self.prior, self.guidance_scale = prior, guidance_scale
         self.pick = picker(prior.n_class, temperature=temperature, top_k=top_k, top_p=top_p)
-        self.grids: tuple[tuple[int, ...], _Grids] | None = None
+        self.grids: _Grids | None = None
+        self.sizes: tuple[int, ...] = ()
 
     @torch.inference_mode()
     def draw(
@@ -110,18 +111,19 @@ class Sampler:
                 drop = torch.arange(2 * rows, device=weight.device) >= rows
         context = self.prior.context(2 * rows if guided else rows, cond, upper=upper, drop=drop)
         sizes = (rows, tokens, guided)
-        if self.grids is None or self.grids[0] != sizes:
+        if self.grids is None or self.sizes != sizes:
+            self.grids = None  # its buffers go before the new ones come
             guidance = self.guidance_scale if guided else None
-            self.grids = sizes, _Grids(self.prior, rows, guidance, self.pick)
-        return self.grids[1].draw(context, generator)
+            self.sizes, self.grids = sizes, _Grids(self.prior, rows, guidance, self.pick)
+        return self.grids.draw(context, generator)
 
 
 class _Grids:
-    """The buffers of one batch of grids, and its rows' work, of which nothing waits for a device.
+    """The buffers of a batch of grids, drawn row by row; a row's work never waits for the device.
 
-    On a CUDA device starting the kernels takes far longer than they run. So there the second batch
-    is recorded, a CUDA graph a row of the grid, and every later one replays the recording: as long
-    as it gave the second batch's codes, which it must.
+    On a CUDA device starting the kernels takes far longer than they run. So there a row's work is
+    recorded as a CUDA graph before the second batch, which is then drawn both ways; if the
+    recording drew the same codes, which it must, it is replayed for every later batch.
     """
 
     def __init__(
@@ -136,24 +138,28 @@ class _Grids:
         self.cache = CachedPixelSNAIL(prior, rows=rows if guidance is None else 2 * rows)
         self.noise = torch.empty(h, w, rows, prior.n_class, device=self.device)
         self.codes = torch.empty(h, w, rows, dtype=torch.int64, device=self.device)
-        self.batches = 0
-        self.work: Sequence[Row] = [partial(self._draw_row, row) for row in range(h)]
+        self.recording: list[Work] = []
+        self.recordable = self.device.type in RECORDED
+        self.drawn = False
 
     def draw(self, context: Context, generator: Generators) -> Tensor:
         """Codes (B, h, w)."""
-        _, w, rows, n_class = self.noise.shape
+        h, w, rows, n_class = self.noise.shape
         for noise in self.noise:
             noise.copy_(gumbel(w, rows, n_class, generator))
-        self._run(self.work, context)
-        self.batches += 1
-        if self.batches == 2 and self.device.type in RECORDED:
-            self._record(context)
+        steps = [partial(self._draw_row, row) for row in range(h)]
+        if self.drawn and self.recordable:
+            self._record(steps, context)
+        else:
+            self._run(self.recording or steps, context)
+        self.drawn = True
+        # A copy in any case: the next batch's codes go where these are.
         return self.codes.permute(2, 0, 1).clone(memory_format=torch.contiguous_format)
 
-    def _run(self, work: Sequence[Row], context: Context) -> None:
+    def _run(self, work: Sequence[Work], context: Context) -> None:
         self.cache.begin(context)
-        for draw_row in work:
-            draw_row()
+        for each in work:
+            each()
 
     def _draw_row(self, row: int) -> None:
         self.cache.start_row(row)
@@ -165,32 +171,35 @@ class _Grids:
             self.codes[row, column] = picked
             self.cache.take(row, column, picked if self.guidance is None else picked.repeat(2))
 
-    def _record(self, context: Context) -> None:
-        drawn = self.codes.clone()
+    def _record(self, steps: Sequence[Work], context: Context) -> None:
+        recording: list[Work] = []
+        reason = "theirs were other codes"
         try:
-            replays = record(self.work)
-            self.codes.fill_(-1)
-            self._run(replays, context)
-            right = torch.equal(self.codes, drawn)
+            recording = record(steps)
         except RuntimeError as error:
-            say(f"sampling goes on without CUDA graphs: {' '.join(str(error).split())[:120]}")
+            reason = " ".join(str(error).split())[:120]
+        self._run(steps, context)
+        drawn = self.codes.clone()
+        self.codes.fill_(-1)
+        self._run(recording, context)
+        if torch.equal(self.codes, drawn):
+            self.recording = recording
         else:
-            if right:
-                self.work = replays
-            else:
-                say("sampling goes on without CUDA graphs: theirs were other codes")
+            say(f"sampling goes on without CUDA graphs: {reason}")
         self.codes.copy_(drawn)
+        self.recordable = False  # it is not tried again
 
 
-def record(work: Sequence[Row]) -> list[Row]:
-    """Each of `work` as a CUDA graph; they share their memory, so replay them in this order."""
+def record(steps: Sequence[Work]) -> list[Work]:
+    """Each step as a CUDA graph; they share their memory, so replay them in this order."""
     pool = torch.cuda.graph_pool_handle()
     replays = []
-    for each in work:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
-            each()
-        replays.append(graph.replay)
+    with torch.cuda.stream(torch.cuda.current_stream()):  # a capture that fails leaves its own
+        for step in steps:
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=pool):
+                step()
+            replays.append(graph.replay)
     return replays
 
 

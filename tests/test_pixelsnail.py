@@ -38,10 +38,19 @@ def texts(rows: int, seed: int = 1) -> TextCondition:
 
 @pytest.mark.parametrize(
     ("up", "left", "right", "current"),
-    [(1, 1, 0, True), (4, 2, 2, True), (2, 2, 2, False), (6, 3, 3, True), (1, 8, 8, False)],
+    [
+        (1, 1, 0, True),
+        (2, 1, 1, True),
+        (3, 3, 0, True),
+        (4, 2, 2, True),
+        (2, 2, 2, False),
+        (6, 3, 3, True),
+        (1, 8, 8, False),
+    ],
 )
+@pytest.mark.parametrize("height", [1, 2, 5])
 def test_a_causal_convolution_is_a_convolution_with_a_causal_kernel(
-    up: int, left: int, right: int, current: bool
+    up: int, left: int, right: int, current: bool, height: int
 ) -> None:
     torch.manual_seed(0)
     conv = CausalConv(3, 4, up=up, left=left, right=right, current=current).double()
@@ -49,7 +58,7 @@ def test_a_causal_convolution_is_a_convolution_with_a_causal_kernel(
     for rows_up in range(1, up + 1):
         kernel[up - rows_up] = conv.above[rows_up - 1].view(-1, 3, 4)
     kernel[up, : left + current] = conv.beside.view(-1, 3, 4)
-    x = torch.randn(5, 6, 2, 3, dtype=torch.float64, requires_grad=True)  # (h, w, B, C)
+    x = torch.randn(height, 6, 2, 3, dtype=torch.float64, requires_grad=True)  # (h, w, B, C)
     padded = F.pad(x.permute(2, 3, 0, 1), (left, right, up, 0))
     wanted = F.conv2d(padded, kernel.permute(3, 2, 0, 1), conv.bias).permute(2, 3, 0, 1)
     torch.testing.assert_close(conv(x), wanted)

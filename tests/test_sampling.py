@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from pipeline import sampling
 from pipeline.models.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
 from pipeline.models.prior import Prior
-from pipeline.sampling import guide, gumbel, keep_top_k, keep_top_p, picker, sample_codes
+from pipeline.sampling import (
+    Sampler,
+    guide,
+    gumbel,
+    keep_top_k,
+    keep_top_p,
+    picker,
+    sample_codes,
+)
 
 ROWS = 3
 
@@ -130,26 +139,33 @@ def test_the_same_noise_gives_the_full_passes_codes(switch: str, guidance_scale:
     assert got.dtype == torch.int64
 
 
-def build_sampler(prior: PixelSNAIL) -> sampling.Sampler:
-    return sampling.Sampler(prior, temperature=1.0, top_k=0, top_p=0.9, guidance_scale=2.0)
-
-
 @pytest.mark.parametrize("switch", SWITCHES)
 def test_nothing_of_a_batch_is_left_in_the_next(switch: str) -> None:
     prior = build(**SWITCHES[switch])
     sampler = build_sampler(prior)
-    for number, rows in enumerate((3, 3, 1, 3)):
-        cond, upper = inputs(prior, rows)
-        if cond is not None:
-            cond = texts(rows, seed=number)
-        if upper is not None:
-            upper = (upper + number) % 5
-        numbers = range(10 * number, 10 * number + rows)
-        got = sampler.draw(cond, upper=upper, generator=seeds(*numbers))
-        wanted = sample_codes(
-            prior, cond, upper=upper, generator=seeds(*numbers), guidance_scale=2.0, top_p=0.9
-        )
-        assert torch.equal(got, wanted)
+    for number, (rows, tokens) in enumerate([(3, 4), (3, 4), (1, 4), (3, 1), (3, 0), (3, 4)]):
+        assert_draws(prior, sampler, number, rows=rows, tokens=tokens)
+
+
+def assert_draws(
+    prior: PixelSNAIL, sampler: Sampler, number: int, *, rows: int = ROWS, tokens: int = 4
+) -> None:
+    """Batch `number`, of its own texts and codes above, is what a new sampler draws."""
+    cond, upper = inputs(prior, rows)
+    if cond is not None:
+        cond = texts(rows, seed=number)
+        cond = TextCondition(cond.pooled, cond.tokens[:, :tokens], cond.mask[:, :tokens])
+    if upper is not None:
+        upper = (upper + number) % 5
+    given = {"cond": cond if tokens else None, "upper": upper}
+    numbers = range(10 * number, 10 * number + rows)
+    got = sampler.draw(**given, generator=seeds(*numbers))
+    wanted = build_sampler(prior).draw(**given, generator=seeds(*numbers))
+    assert torch.equal(got, wanted)
+
+
+def build_sampler(prior: PixelSNAIL) -> Sampler:
+    return Sampler(prior, temperature=1.0, top_k=0, top_p=0.9, guidance_scale=2.0)
 
 
 def test_codes_drawn_are_not_the_buffer_of_the_next() -> None:
@@ -162,56 +178,64 @@ def test_codes_drawn_are_not_the_buffer_of_the_next() -> None:
     assert torch.equal(first, kept)
 
 
-@pytest.mark.parametrize("switch", ["all", "tokens", "no text"])
+class Tape(TorchDispatchMode):
+    """As a CUDA graph does, it keeps the operations and their very tensors, and no Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple] = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        out = operation(*args, **(kwargs or {}))
+        self.calls.append((operation, args, kwargs or {}, out))
+        return out
+
+    def replay(self) -> None:
+        for operation, args, kwargs, out in self.calls:
+            again = operation(*args, **kwargs)
+            for old, new in zip(tree_leaves(out), tree_leaves(again), strict=True):
+                if isinstance(old, Tensor) and old.data_ptr() != new.data_ptr():
+                    old.copy_(new)
+
+
+def record(steps: Sequence[sampling.Work]) -> list[sampling.Work]:
+    tapes = [Tape() for _ in steps]
+    for tape, step in zip(tapes, steps, strict=True):
+        with tape:
+            step()
+    return [tape.replay for tape in tapes]
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
 def test_replayed_rows_draw_what_the_steps_do(switch: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a recording that does each row's work anew, for there is no CUDA device here."""
-    replayed = []
-
-    def record(work: Sequence[sampling.Row]) -> list[sampling.Row]:
-        def replay(row: sampling.Row) -> None:
-            replayed.append(row)
-            row()
-
-        return [partial(replay, row) for row in work]
-
+    """There is no CUDA device here: what is recorded is what torch was asked to do."""
     monkeypatch.setattr(sampling, "RECORDED", ("cpu",))
     monkeypatch.setattr(sampling, "record", record)
     prior = build(**SWITCHES[switch])
     sampler = build_sampler(prior)
     for number in range(4):
-        cond, upper = inputs(prior)
-        if cond is not None:
-            cond = texts(seed=number)
-        wanted = sample_codes(
-            prior, cond, upper=upper, generator=seeds(number, 8, 9), guidance_scale=2.0, top_p=0.9
-        )
-        got = sampler.draw(cond, upper=upper, generator=seeds(number, 8, 9))
-        assert torch.equal(got, wanted)
-        height = prior.shape[0]
-        assert len(replayed) == max(0, number) * height  # checked once, then two batches
+        assert_draws(prior, sampler, number)
+    assert sampler.grids is not None
+    assert len(sampler.grids.recording) == prior.shape[0]
 
 
 def test_a_recording_that_draws_other_codes_or_fails_is_not_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(work: Sequence[sampling.Row]) -> list[sampling.Row]:
+    def fail(steps: Sequence[sampling.Work]) -> list[sampling.Work]:
         raise RuntimeError("no graphs today")
 
-    monkeypatch.setattr(sampling, "RECORDED", ("cpu",))
-    for record, words in (
-        (lambda work: [lambda: None for _ in work], "other codes"),
+    prior = build()
+    for instead, words in (
+        (lambda steps: [lambda: None for _ in steps], "other codes"),
         (fail, "no graphs today"),
     ):
-        monkeypatch.setattr(sampling, "record", record)
-        prior = build()
+        monkeypatch.setattr(sampling, "RECORDED", ("cpu",))
+        monkeypatch.setattr(sampling, "record", instead)
         sampler = build_sampler(prior)
         for number in range(4):
-            got = sampler.draw(texts(), generator=seeds(number, 8, 9))
-            wanted = sample_codes(
-                prior, texts(), generator=seeds(number, 8, 9), guidance_scale=2.0, top_p=0.9
-            )
-            assert torch.equal(got, wanted)
-        assert words in capsys.readouterr().err
+            assert_draws(prior, sampler, number)
+        assert capsys.readouterr().err.count(words) == 1
 
 
 class Dial(PixelSNAIL):

@@ -2,7 +2,7 @@
 
 Features are (h, w, B, C), rows of the grid first: the part of a convolution that reads a row above
 is then a matrix product of one contiguous block with another, and no tap that is always zero and
-no row of padding takes part.
+no row of padding takes part. Where rows are filtered, columns come first while it is done.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class CausalConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         dtype = _autocast_dtype(x)
         # Two columns gain nothing from filtering; a GPU is short of other things than arithmetic.
-        if 2 < self.left + self.right + 1 <= MOST_TAPS and x.device.type == "cpu":
+        filtered = 2 < self.left + self.right + 1 <= MOST_TAPS and x.shape[0] > 1
+        if filtered and x.device.type == "cpu":
             with torch.autocast(x.device.type, enabled=False):
                 return self._filtered(x.to(dtype))
         x, above, beside, bias = (t.to(dtype) for t in (x, self.above, self.beside, self.bias))
@@ -63,13 +64,11 @@ class CausalConv(nn.Module):
         """
         (h, w, b, c), o = x.shape, len(self.bias)
         above, beside, bias = (t.to(x.dtype) for t in (self.above, self.beside, self.bias))
-        x = x.transpose(0, 1).contiguous()  # (w, h, B, C): to the left is now what was above
+        x = x.transpose(0, 1).contiguous()  # (w, h, B, C): what lay to the left now lies above
         taken = beside.view(-1, c, o)
         own = _RowProducts.apply(
             x, taken[: self.left].flip(0), taken[self.left :].flatten(0, 1), bias
         )
-        if h == 1:
-            return own.transpose(0, 1)
         spread, kernel, gather = _filters(w, self.left, self.right, x.dtype)
         points, taps = kernel.shape
         tiles = torch.mm(spread, x.flatten(1)).view(points, -1, h, b, c)  # (F, tiles, h, B, C)
@@ -101,7 +100,8 @@ def _filters(
     # points; its transpose is the correlation.
     kernel, out_of = _values(taps, points), _values(TILE, points).t()
     into = torch.linalg.inv(_values(points, points)).t()
-    # Row by row a polynomial, but for its leading coefficient, a fraction: the taps' to bear.
+    # Each row of `into` is a polynomial over a constant; the constant goes to the taps' matrix, for
+    # what is left are short binary fractions.
     leading = torch.cat([into[:-1, -2], into[-1:, -1]]).unsqueeze(1)
     spread = torch.zeros(points, tiles, left + tiles * TILE + points, dtype=torch.float64)
     gather = torch.zeros(tiles, TILE, points, tiles, dtype=torch.float64)

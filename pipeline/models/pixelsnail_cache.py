@@ -58,7 +58,7 @@ class CachedPixelSNAIL:
 
     def begin(self, context: Context) -> None:
         """Start new grids; the context must have the shapes of the last, for it takes its place."""
-        self.enter.begin(self.enter.bias)
+        self.enter.begin()
         for group in self.groups:
             for block in group:
                 block.begin(context)
@@ -137,8 +137,9 @@ class _Conv:
         self.given = [list(present.unbind(1)) for present in self.present]
         self.now = self.given[0]
 
-    def begin(self, fixed: Tensor) -> None:
-        """A new grid; `fixed`, (O) or (rows, O), is added everywhere: the bias, a text's part."""
+    def begin(self, text: Tensor | None = None) -> None:
+        """A new grid; `text` (rows, O) is added everywhere, as the bias is."""
+        fixed = self.bias if text is None else self.bias + text
         self.slots.copy_(fixed.view(-1, 1, 1, fixed.shape[-1]))
 
     def start_row(self, row: int, extra: Tensor | None = None) -> None:
@@ -169,16 +170,16 @@ class _Block:
         self.branch = new(rows, block.leave.bias.shape[0] // 2)
 
     def begin(self, context: Context) -> None:
-        fixed = self.leave.bias
+        text = None
         if self.block.text is not None:
             assert context.text is not None
-            fixed = fixed + self.block.text(context.text)  # (rows, 2C)
+            text = self.block.text(context.text)  # (rows, 2C)
         if self.block.upper is not None:
             assert context.upper is not None
             upper = rearrange(self.block.upper(context.upper), "h w b c -> h b w c")
             self.upper = _held(self.upper, upper)
-        self.enter.begin(self.enter.bias)
-        self.leave.begin(fixed)
+        self.enter.begin()
+        self.leave.begin(text)
 
     def start_row(self, row: int) -> None:
         self.enter.start_row(row)
@@ -312,12 +313,11 @@ class _Merge:
 
 
 def _held(buffer: Tensor | None, value: Tensor) -> Tensor:
-    """`value` in `buffer`, or in a new one if there is none: one that keeps its place in memory."""
-    return (
-        value.clone(memory_format=torch.contiguous_format)
-        if buffer is None
-        else buffer.copy_(value)
-    )
+    """`value` in `buffer`, or in a new one if there is none: it stays where recorded work reads."""
+    if buffer is None:
+        return value.clone(memory_format=torch.contiguous_format)
+    assert buffer.shape == value.shape
+    return buffer.copy_(value)
 
 
 # What `F.elu` and `F.glu` call; they do not hand `out` on.
