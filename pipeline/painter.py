@@ -14,11 +14,11 @@ from pipeline.data.views import to_uint8
 from pipeline.devices import Precision, warn_of_emulation
 from pipeline.models.blip import Blip
 from pipeline.models.condition import TextCondition
-from pipeline.models.prior import Prior, PriorSampler
+from pipeline.models.prior import Prior
 from pipeline.models.vqvae import VQVAE
 from pipeline.params import Section
 from pipeline.progress import progress
-from pipeline.sampling import Sampler
+from pipeline.sampling import PriorSampler, Sampler
 from pipeline.seeds import derive_seed
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

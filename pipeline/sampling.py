@@ -6,7 +6,7 @@ picture's codes depend neither on the others of its batch nor on how its logits 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from pipeline.models.condition import TextCondition
 from pipeline.models.pixelsnail import Context, PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
+from pipeline.models.vqvae import pack_levels
 from pipeline.progress import say
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
@@ -118,6 +119,30 @@ class Sampler:
         return self.grids.draw(context, generator)
 
 
+class PriorSampler:
+    """Draws packed grids of codes, batch after batch, by a sampler for each of a prior's levels."""
+
+    def __init__(self, levels: Iterable[Sampler]) -> None:
+        self.levels = list(levels)
+
+    def draw(
+        self, condition: TextCondition | None, generators: Sequence[torch.Generator]
+    ) -> Tensor:
+        """Draw one packed grid a row, (B, h, w) int64.
+
+        Args:
+            condition: the texts, a row a grid; None: unconditional.
+            generators: one a row, so that a grid does not depend on the others of its batch.
+        """
+        grids: list[Tensor] = []
+        for level in self.levels:
+            upper = grids[-1] if grids else None
+            grids.append(
+                level.draw(condition, upper=upper, batch_size=len(generators), generator=generators)
+            )
+        return pack_levels(grids)
+
+
 class _Grids:
     """The buffers of a batch of grids, drawn row by row; a row's work never waits for the device.
 
@@ -139,8 +164,7 @@ class _Grids:
         self.noise = torch.empty(h, w, rows, prior.n_class, device=self.device)
         self.codes = torch.empty(h, w, rows, dtype=torch.int64, device=self.device)
         self.recording: list[Work] = []
-        self.recordable = self.device.type in RECORDED
-        self.drawn = False
+        self.batches = 0
 
     def draw(self, context: Context, generator: Generators) -> Tensor:
         """Codes (B, h, w)."""
@@ -148,11 +172,11 @@ class _Grids:
         for noise in self.noise:
             noise.copy_(gumbel(w, rows, n_class, generator))
         steps = [partial(self._draw_row, row) for row in range(h)]
-        if self.drawn and self.recordable:
+        self.batches += 1
+        if self.batches == 2 and self.device.type in RECORDED:
             self._record(steps, context)
         else:
             self._run(self.recording or steps, context)
-        self.drawn = True
         # A copy in any case: the next batch's codes go where these are.
         return self.codes.permute(2, 0, 1).clone(memory_format=torch.contiguous_format)
 
@@ -187,7 +211,6 @@ class _Grids:
         else:
             say(f"sampling goes on without CUDA graphs: {reason}")
         self.codes.copy_(drawn)
-        self.recordable = False  # it is not tried again
 
 
 def record(steps: Sequence[Work]) -> list[Work]:

@@ -13,6 +13,7 @@ The specification is `PixelSNAIL.forward`; tests hold the two together.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -272,9 +273,7 @@ class _Merge:
             self.features = keys.features[number]
             self.own = (queries[0], keys.keys[number], keys.values[number], answers[0])
         self.text = (queries[-1], answers[-1]) if merge.cross_attention else None
-        self.token_mask: Tensor | None = None
-        self.token_keys: Tensor | None = None
-        self.token_values: Tensor | None = None
+        self.tokens: list[Tensor] = []  # their mask, keys and values
 
     def begin(self, context: Context) -> None:
         if self.text is None:
@@ -284,9 +283,9 @@ class _Merge:
         key, value = self.merge.token_keys(context.tokens)
         hidden = torch.where(context.mask, 0, -torch.inf).to(key.dtype)  # (rows, T)
         mask = hidden.repeat_interleave(self.n_head, dim=0).unsqueeze(1)
-        self.token_mask = _held(self.token_mask, mask)
-        self.token_keys = _held(self.token_keys, key.flatten(0, 1).transpose(1, 2))
-        self.token_values = _held(self.token_values, value.flatten(0, 1))
+        tokens = (mask, key.flatten(0, 1).transpose(1, 2), value.flatten(0, 1))
+        held: Sequence[Tensor | None] = self.tokens or [None] * len(tokens)
+        self.tokens = [_held(*each) for each in zip(held, tokens, strict=True)]
 
     def step(self, position: int, x: Tensor) -> None:
         torch.addmm(self.fixed[position], x, self.query, out=self.asked)
@@ -300,12 +299,9 @@ class _Merge:
             answer.copy_(found.view_as(answer))
         if self.text is not None:
             query, answer = self.text
-            assert self.token_mask is not None
-            assert self.token_keys is not None
-            assert self.token_values is not None
-            scores = torch.baddbmm(self.token_mask, query.reshape(-1, 1, HEAD_DIM), self.token_keys)
-            found = torch.bmm(scores.softmax(dim=-1), self.token_values)
-            answer.copy_(found.view_as(answer))
+            mask, key, value = self.tokens
+            scores = torch.baddbmm(mask, query.reshape(-1, 1, HEAD_DIM), key)
+            answer.copy_(torch.bmm(scores.softmax(dim=-1), value).view_as(answer))
         torch.addmm(self.enter.bias, self.found, self.enter_weight, out=self.hidden)
         F.elu_(self.hidden)
         torch.addmm(self.leave.bias, self.hidden, self.leave_weight, out=self.gated)

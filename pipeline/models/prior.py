@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from pipeline.files import replacing
-from pipeline.models.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
-from pipeline.models.vqvae import pack_levels
-from pipeline.sampling import Sampler
 
 TOP = "top"  # the folder of the coarse level's prior, inside the fine one's
 
@@ -50,27 +46,3 @@ class Prior:
         """
         folders = [Path(folder) / TOP, Path(folder)] if (Path(folder) / TOP).exists() else [folder]
         return cls([PixelSNAIL.from_pretrained(part) for part in folders])
-
-
-class PriorSampler:
-    """Draws packed grids of codes, batch after batch, by a sampler for each of a prior's levels."""
-
-    def __init__(self, levels: Iterable[Sampler]) -> None:
-        self.levels = list(levels)
-
-    def draw(
-        self, condition: TextCondition | None, generators: Sequence[torch.Generator]
-    ) -> Tensor:
-        """Draw one packed grid a row, (B, h, w) int64.
-
-        Args:
-            condition: the texts, a row a grid; None: unconditional.
-            generators: one a row, so that a grid does not depend on the others of its batch.
-        """
-        grids: list[Tensor] = []
-        for level in self.levels:
-            upper = grids[-1] if grids else None
-            grids.append(
-                level.draw(condition, upper=upper, batch_size=len(generators), generator=generators)
-            )
-        return pack_levels(grids)
