@@ -21,9 +21,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from apps.profile import FOLDER, flags
 from pipeline.files import replacing
 from pipeline.params import read_yaml
-from pipeline.profile import FOLDER, flags
 
 BUDGET = ("vqvae.steps=400", "pixelsnail.steps=400", "generate.test_prompts=1000")
 TABLE = Path("docs/ablations.md")

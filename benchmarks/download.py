@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.measure import report
-from pipeline.data.downloads import Downloads
-from pipeline.data.settings import Http
-from pipeline.data.store import DownloadStore
+from pipeline.download.downloads import Downloads
+from pipeline.download.settings import Http
+from pipeline.download.store import DownloadStore
 
 PICTURES = 1000
 LATENCY = 0.050  # seconds

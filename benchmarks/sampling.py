@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from benchmarks.measure import best_seconds, has_bf16, report
 from benchmarks.plain_pixelsnail import PlainPixelSNAIL
-from pipeline.models.condition import TextCondition
+from pipeline.data.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
 from pipeline.sampling import Sampler

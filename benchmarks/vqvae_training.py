@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from benchmarks.measure import has_bf16, interleaved_seconds, report
 from benchmarks.plain_vqvae import PlainVQVAE
 from pipeline.data.images import square
-from pipeline.data.sample import write_sample
 from pipeline.data.views import to_float
 from pipeline.models.vqvae import VQVAE, VQVAEConfig
+from pipeline.sample import write_sample
 from pipeline.training.loop import batch_rows
 
 SIDE, BATCH, TEXT_DIM = 64, 32, 64

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
+from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.data.images import load_images
-from pipeline.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.models.blip import Blip
 from pipeline.progress import progress
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from pipeline.data.condition import TextCondition
 from pipeline.data.views import to_uint8
 from pipeline.devices import Precision, warn_of_emulation
 from pipeline.models.blip import Blip
-from pipeline.models.condition import TextCondition
 from pipeline.models.prior import Prior
 from pipeline.models.vqvae import VQVAE
 from pipeline.params import Section

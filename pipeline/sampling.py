@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pipeline.models.condition import TextCondition
+from pipeline.data.condition import TextCondition
 from pipeline.models.pixelsnail import Context, PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
 from pipeline.models.vqvae import pack_levels

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pipeline.data.intake import take_in
 from pipeline.data.pairs import write_pairs
-from pipeline.data.pictures import copy_pictures
-from pipeline.data.report import check_enough, data_metrics, report_table, summary
-from pipeline.data.settings import Data
-from pipeline.data.sources import open_source
-from pipeline.data.store import DownloadStore
+from pipeline.download.intake import take_in
+from pipeline.download.pictures import copy_pictures
+from pipeline.download.pretrained import Pretrained, bring_pretrained
+from pipeline.download.settings import Data
+from pipeline.download.sources import open_source
+from pipeline.download.store import DownloadStore
+from pipeline.download.tally import check_enough, data_metrics, report_table, summary
 from pipeline.files import replacing, write_json
 from pipeline.params import SEED, load_section
-from pipeline.pretrained import Pretrained, bring_pretrained
 from pipeline.progress import say
 from stages import layout
 from stages.scratch import scratch_root

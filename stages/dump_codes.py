@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from pipeline.codes import CodeStore
-from pipeline.coding import coded_views
-from pipeline.data.painted import PaintedTexts
+from pipeline.codes.encode import coded_views
+from pipeline.data.captioned import PaintedTexts
+from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
 from pipeline.devices import best_device
-from pipeline.embeddings import TextEmbeddings
 from pipeline.errors import UserError
 from pipeline.models.vqvae import VQVAE
 from pipeline.params import SEED, Section, load_section

@@ -12,12 +12,12 @@ from PIL import Image
 from pydantic import Field
 
 from pipeline.codes import CodeStore
-from pipeline.coding import store_rows
-from pipeline.data.painted import PaintedTexts
+from pipeline.codes.encode import store_rows
+from pipeline.data.captioned import PaintedTexts
+from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.data.pairs import Pair, captioned, read_pairs
 from pipeline.data.views import to_uint8
 from pipeline.devices import best_device
-from pipeline.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.evaluation.blas import claim_buffers
 from pipeline.evaluation.blip_scores import blip_scores
 from pipeline.evaluation.drawings import draw_generated, draw_latents, draw_reconstructions

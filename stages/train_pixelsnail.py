@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from pipeline.codes import CodeStore
-from pipeline.coding import store_rows
+from pipeline.codes.encode import store_rows
+from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
-from pipeline.embeddings import TextEmbeddings
 from pipeline.files import write_tsv
 from pipeline.models.prior import Prior
 from pipeline.models.vqvae import VQVAE

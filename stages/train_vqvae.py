@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.data.painted import PaintedTexts
+from pipeline.data.captioned import PaintedTexts
+from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
-from pipeline.embeddings import TextEmbeddings
 from pipeline.files import write_tsv
 from pipeline.params import SEED, load_section
 from pipeline.training.loop import build_accelerator, fit

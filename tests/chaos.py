@@ -28,8 +28,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from tiny import make_project, run, yaml
 
 from stages.__main__ import MACHINE, PINNED, PREPARED

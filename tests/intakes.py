@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from museum import TEST_HTTP, encoded, paint
+from image_server import TEST_HTTP, encoded, paint
 
-from pipeline.data.intake import Intake, take_in
-from pipeline.data.records import Annotations
-from pipeline.data.settings import Data
-from pipeline.data.store import DownloadStore
+from pipeline.download.intake import Intake, take_in
+from pipeline.download.records import Annotations
+from pipeline.download.settings import Data
+from pipeline.download.store import DownloadStore
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MUSTI = REPOSITORY.parent / "shared" / "data" / "musti" / "musti-train.json"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from museum import encoded, paint
+from image_server import encoded, paint
 from PIL import Image, ImageEnhance, ImageOps
 
-from pipeline.data.dedupe import near_duplicate_groups, signature
 from pipeline.data.images import decode_image
+from pipeline.download.dedupe import near_duplicate_groups, signature
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "pomological" / "images"
 DISTANCE = 16

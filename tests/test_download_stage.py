@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 import pandas as pd
 import pytest
+from image_server import TEST_HTTP, ImageServer, encoded, paint
 from intakes import MUSTI, data, outs, row, run_stage, start_stage
-from museum import TEST_HTTP, Museum, encoded, paint
 from test_fetch import BAD, GOOD
 
 from pipeline.data.pairs import read_pairs
@@ -33,10 +33,10 @@ UNDECODABLE = {
 
 
 @pytest.fixture
-def museums() -> Iterator[list[Museum]]:
-    """Five museums, as MUSTI has."""
+def servers() -> Iterator[list[ImageServer]]:
+    """Five servers, as MUSTI has."""
     with ExitStack() as stack:
-        yield [stack.enter_context(Museum(f"127.0.0.{n}")) for n in range(1, 6)]
+        yield [stack.enter_context(ImageServer(f"127.0.0.{n}")) for n in range(1, 6)]
 
 
 def musti() -> list[dict[str, Any]]:
@@ -46,11 +46,11 @@ def musti() -> list[dict[str, Any]]:
     return rows
 
 
-def moved_to(museums: list[Museum], url: str, kind: str) -> str:
-    """The URL at one of our museums, as an image of some kind; a space before it is kept."""
+def moved_to(servers: list[ImageServer], url: str, kind: str) -> str:
+    """The URL at one of our servers, as an image of some kind; a space before it is kept."""
     bare = url.lstrip()
-    museum = museums[hash_of(bare.split("/")[2]) % len(museums)]
-    return url[: len(url) - len(bare)] + museum.url(kind, quote(bare, safe=""))
+    server = servers[hash_of(bare.split("/")[2]) % len(servers)]
+    return url[: len(url) - len(bare)] + server.url(kind, quote(bare, safe=""))
 
 
 def hash_of(text: str) -> int:
@@ -67,14 +67,14 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> str:
 
 
 def test_all_of_musti_comes_out_with_the_counts_that_it_has(
-    tmp_path: Path, museums: list[Museum]
+    tmp_path: Path, servers: list[ImageServer]
 ) -> None:
-    rows = [{**r, "image": moved_to(museums, r["image"], "good")} for r in musti()]
-    museums[0].files["train.json"] = json.dumps({"pairs": rows}).encode()
+    rows = [{**r, "image": moved_to(servers, r["image"], "good")} for r in musti()]
+    servers[0].files["train.json"] = json.dumps({"pairs": rows}).encode()
     http = {**TEST_HTTP.model_dump(), "max_bytes": 10_000_000, "deadline": 30.0}
     section = data(
         source="musti",
-        musti={"train": museums[0].url("file", "train.json"), "test": ""},
+        musti={"train": servers[0].url("file", "train.json"), "test": ""},
         languages=ALL_LANGUAGES,
         http=http,
     )
@@ -97,7 +97,7 @@ def test_all_of_musti_comes_out_with_the_counts_that_it_has(
 
 
 def test_the_english_musti_survives_servers_that_do_their_worst(
-    tmp_path: Path, museums: list[Museum]
+    tmp_path: Path, servers: list[ImageServer]
 ) -> None:
     english = [r for r in musti() if r["language"] == "en"]
     kinds = [*GOOD, *BAD, *UNDECODABLE]
@@ -105,7 +105,7 @@ def test_the_english_musti_survives_servers_that_do_their_worst(
     assert len(urls) == 205
     kind_of = {url: kinds[n % len(kinds)] for n, url in enumerate(urls)}
     rows = [
-        {**r, "image": moved_to(museums, r["image"], kind_of[r["image"].strip()])} for r in english
+        {**r, "image": moved_to(servers, r["image"], kind_of[r["image"].strip()])} for r in english
     ]
     section = data(
         source="musti",
@@ -127,13 +127,13 @@ def test_the_english_musti_survives_servers_that_do_their_worst(
 
 
 def test_killed_anywhere_and_started_again_it_ends_in_the_same_bytes(
-    tmp_path: Path, museums: list[Museum]
+    tmp_path: Path, servers: list[ImageServer]
 ) -> None:
     kinds = ("late", "good", "late", "moved")
     rows = [
         row(
             n,
-            museums[n % 5].url(kinds[n % 4], f"{n}.jpg"),
+            servers[n % 5].url(kinds[n % 4], f"{n}.jpg"),
             subtask1_label=("YES", "NO")[n % 3 == 0],
         )
         for n in range(1, 121)
@@ -143,8 +143,8 @@ def test_killed_anywhere_and_started_again_it_ends_in_the_same_bytes(
     began = time.monotonic()
     assert run_stage(tmp_path / "undisturbed", section)[0] == 0
     length = time.monotonic() - began
-    for museum in museums:
-        museum.visits.clear()
+    for server in servers:
+        server.visits.clear()
     rng = random.Random(7)
     for _ in range(6):
         process = start_stage(tmp_path / "killed", section)
@@ -155,8 +155,8 @@ def test_killed_anywhere_and_started_again_it_ends_in_the_same_bytes(
     assert status == 0, err
     assert outs(tmp_path / "killed") == outs(tmp_path / "undisturbed")
     # What was whole when a run was killed was not asked for again; what was on its way was.
-    visits = sum(v for m in museums for path, v in m.visits.items() if "moved" not in path)
-    assert visits <= 120 + 6 * len(museums)
+    visits = sum(v for m in servers for path, v in m.visits.items() if "moved" not in path)
+    assert visits <= 120 + 6 * len(servers)
 
 
 def test_a_source_of_local_files_needs_no_network_and_gives_the_same_twice(tmp_path: Path) -> None:

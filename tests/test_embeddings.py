@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from blips import build, write_pairs_and_pictures
 
-from pipeline.embeddings import ImageEmbeddings, TextEmbeddings
+from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.errors import UserError
 from pipeline.extraction import extract_images, extract_texts
 from pipeline.models.blip import Blip

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from museum import TEST_HTTP, Museum, encoded, paint
+from image_server import TEST_HTTP, ImageServer, encoded, paint
 
-from pipeline.data import addresses, downloads
-from pipeline.data.addresses import is_public
-from pipeline.data.downloads import Downloads, Fetched
-from pipeline.data.fetch import FetchError, clean_url
-from pipeline.data.settings import Http
-from pipeline.data.store import DownloadStore
+from pipeline.download import addresses, downloads
+from pipeline.download.addresses import is_public
+from pipeline.download.downloads import Downloads, Fetched
+from pipeline.download.fetch import FetchError, clean_url
+from pipeline.download.settings import Http
+from pipeline.download.store import DownloadStore
 
 # Kind of URL → the reason it ends with, and the HTTP status that the report shows.
 BAD = {
@@ -39,8 +39,8 @@ GOOD = ("good", "flaky", "busy", "moved", "endlessloop", "wrongtype", "gzip", "n
 
 
 @pytest.fixture
-def museum() -> Iterator[Museum]:
-    with Museum() as server:
+def server() -> Iterator[ImageServer]:
+    with ImageServer() as server:
         yield server
 
 
@@ -58,10 +58,10 @@ def reason(fetched: Fetched) -> str:
 
 
 def test_every_misbehaviour_ends_with_its_own_reason_and_costs_no_good_picture(
-    museum: Museum, tmp_path: Path
+    server: ImageServer, tmp_path: Path
 ) -> None:
-    good = {museum.url(kind, f"{n}.jpg"): kind for kind in GOOD for n in range(3)}
-    bad = {museum.url(kind, f"{n}.jpg"): kind for kind in BAD for n in range(2)}
+    good = {server.url(kind, f"{n}.jpg"): kind for kind in GOOD for n in range(3)}
+    bad = {server.url(kind, f"{n}.jpg"): kind for kind in BAD for n in range(2)}
     start = time.monotonic()
     ends = fetch_all([*bad, *good], tmp_path)
     took = time.monotonic() - start
@@ -71,25 +71,27 @@ def test_every_misbehaviour_ends_with_its_own_reason_and_costs_no_good_picture(
     assert took < 5 * TEST_HTTP.deadline
 
 
-def test_what_is_stored_are_the_bytes_that_the_server_has(museum: Museum, tmp_path: Path) -> None:
+def test_what_is_stored_are_the_bytes_that_the_server_has(
+    server: ImageServer, tmp_path: Path
+) -> None:
     for kind in ("good", "gzip", "chunked", "nolength"):
-        entry = fetch_one(museum.url(kind, "x.jpg"), tmp_path).entry
+        entry = fetch_one(server.url(kind, "x.jpg"), tmp_path).entry
         assert entry is not None
         body = (tmp_path / "bodies" / entry.sha256).read_bytes()
         assert body == encoded(paint(f"/{kind}/x.jpg"))
 
 
 def test_a_second_run_asks_for_nothing_that_it_has_and_again_for_what_it_lacks(
-    museum: Museum, tmp_path: Path
+    server: ImageServer, tmp_path: Path
 ) -> None:
-    have, lack = museum.url("good", "a.jpg"), museum.url("missing", "b.jpg")
+    have, lack = server.url("good", "a.jpg"), server.url("missing", "b.jpg")
     fetch_all([have, lack], tmp_path)
     fetch_all([have, lack], tmp_path)
-    assert museum.visits == {"/good/a.jpg": 1, "/missing/b.jpg": 2}
+    assert server.visits == {"/good/a.jpg": 1, "/missing/b.jpg": 2}
 
 
-def test_a_damaged_body_in_the_store_is_fetched_again(museum: Museum, tmp_path: Path) -> None:
-    url = museum.url("good", "a.jpg")
+def test_a_damaged_body_in_the_store_is_fetched_again(server: ImageServer, tmp_path: Path) -> None:
+    url = server.url("good", "a.jpg")
     entry = fetch_one(url, tmp_path).entry
     assert entry is not None
     (tmp_path / "bodies" / entry.sha256).write_bytes(b"torn")
@@ -99,23 +101,23 @@ def test_a_damaged_body_in_the_store_is_fetched_again(museum: Museum, tmp_path: 
 
 
 def test_a_refresh_asks_with_the_etag_and_keeps_what_has_not_changed(
-    museum: Museum, tmp_path: Path
+    server: ImageServer, tmp_path: Path
 ) -> None:
-    url = museum.url("good", "a.jpg")
+    url = server.url("good", "a.jpg")
     first = fetch_one(url, tmp_path).entry
     later = TEST_HTTP.model_copy(update={"refresh": 1})
     second = fetch_one(url, tmp_path, later).entry
     assert first is not None
     assert second is not None
     assert second.sha256 == first.sha256
-    assert museum.headers[-1]["If-None-Match"] == first.etag
+    assert server.headers[-1]["If-None-Match"] == first.etag
     fetch_one(url, tmp_path, later)
-    assert museum.visits["/good/a.jpg"] == 2
+    assert server.visits["/good/a.jpg"] == 2
 
 
 def test_a_refresh_from_a_dead_server_keeps_the_copy_and_says_why(tmp_path: Path) -> None:
-    with Museum() as museum:
-        url = museum.url("good", "a.jpg")
+    with ImageServer() as server:
+        url = server.url("good", "a.jpg")
         first = fetch_one(url, tmp_path)
     http = TEST_HTTP.model_copy(update={"refresh": 1, "retries": 0})
     second = fetch_one(url, tmp_path, http)
@@ -123,23 +125,23 @@ def test_a_refresh_from_a_dead_server_keeps_the_copy_and_says_why(tmp_path: Path
     assert reason(second) == "no_connection"
 
 
-def test_retry_after_is_waited_for(museum: Museum, tmp_path: Path) -> None:
+def test_retry_after_is_waited_for(server: ImageServer, tmp_path: Path) -> None:
     start = time.monotonic()
-    assert fetch_one(museum.url("busy", "a.jpg"), tmp_path).entry is not None
+    assert fetch_one(server.url("busy", "a.jpg"), tmp_path).entry is not None
     assert time.monotonic() - start >= 1.0
 
 
-def test_the_user_agent_is_the_one_of_the_params(museum: Museum, tmp_path: Path) -> None:
-    fetch_one(museum.url("good", "a.jpg"), tmp_path)
-    assert museum.headers[0]["User-Agent"] == TEST_HTTP.user_agent
+def test_the_user_agent_is_the_one_of_the_params(server: ImageServer, tmp_path: Path) -> None:
+    fetch_one(server.url("good", "a.jpg"), tmp_path)
+    assert server.headers[0]["User-Agent"] == TEST_HTTP.user_agent
 
 
 def test_no_host_is_asked_more_often_at_once_than_the_params_say(
-    museum: Museum, tmp_path: Path
+    server: ImageServer, tmp_path: Path
 ) -> None:
     http = TEST_HTTP.model_copy(update={"per_host": 2, "read_timeout": 0.3, "retries": 0})
     start = time.monotonic()
-    fetch_all([museum.url("silent", f"{n}.jpg") for n in range(6)], tmp_path, http)
+    fetch_all([server.url("silent", f"{n}.jpg") for n in range(6)], tmp_path, http)
     assert time.monotonic() - start >= 3 * 0.3
 
 
@@ -157,28 +159,28 @@ def test_a_host_that_never_answers_is_given_up(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::1]"])
 def test_a_url_may_not_lead_to_this_machine_unless_the_params_allow_it(
-    museum: Museum, tmp_path: Path, host: str
+    server: ImageServer, tmp_path: Path, host: str
 ) -> None:
     http = TEST_HTTP.model_copy(update={"allow_private": False})
-    end = fetch_one(f"http://{host}:{museum.server_address[1]}/good/a.jpg", tmp_path, http)
+    end = fetch_one(f"http://{host}:{server.server_address[1]}/good/a.jpg", tmp_path, http)
     assert reason(end) in ("forbidden_address", "bad_url", "unknown_host")
-    assert not museum.visits
+    assert not server.visits
 
 
 def test_a_redirect_may_not_lead_to_a_cloud_machines_metadata(
-    museum: Museum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: ImageServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The museum itself must be reachable: its own address counts as public here.
+    # The server itself must be reachable: its own address counts as public here.
     public = addresses.is_public
     monkeypatch.setattr(addresses, "is_public", lambda a: a == "127.0.0.1" or public(a))
     http = TEST_HTTP.model_copy(update={"allow_private": False})
-    end = fetch_one(museum.url("metadata", "a.jpg"), tmp_path, http)
+    end = fetch_one(server.url("metadata", "a.jpg"), tmp_path, http)
     assert reason(end) == "forbidden_address"
-    assert fetch_one(museum.url("moved", "a.jpg"), tmp_path, http).entry is not None
+    assert fetch_one(server.url("moved", "a.jpg"), tmp_path, http).entry is not None
 
 
 def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
-    museum: Museum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: ImageServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
@@ -254,7 +256,7 @@ def test_white_space_around_a_url_is_dropped() -> None:
 
 
 def test_a_full_disk_is_not_blamed_on_the_server(
-    museum: Museum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: ImageServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: Path, *_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -262,4 +264,4 @@ def test_a_full_disk_is_not_blamed_on_the_server(
     with DownloadStore.open(tmp_path) as store:
         monkeypatch.setattr(Path, "replace", full)
         with pytest.raises(OSError, match="No space left"):
-            dict(Downloads(store, TEST_HTTP).fetch_all([museum.url("good", "a.jpg")]))
+            dict(Downloads(store, TEST_HTTP).fetch_all([server.url("good", "a.jpg")]))

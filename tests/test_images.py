@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from museum import encoded, paint, png_bomb
+from image_server import encoded, paint, png_bomb
 from PIL import Image
 
 from pipeline.data.images import (

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from image_server import ImageServer, encoded, paint
 from intakes import row, settings, take
-from museum import Museum, encoded, paint
 
-from pipeline.data.captions import choose_title, normalise_text, normalise_title
-from pipeline.data.intake import Intake
 from pipeline.data.pairs import Pair
-from pipeline.data.report import check_enough, data_metrics, kept_share, reasons, report_table
+from pipeline.download.intake import Intake
+from pipeline.download.tally import check_enough, data_metrics, kept_share, reasons, report_table
+from pipeline.download.texts import choose_title, normalise_text, normalise_title
 from pipeline.errors import UserError
 
 
@@ -183,8 +183,8 @@ def test_a_limit_keeps_so_many_pictures_and_always_the_same(tmp_path: Path) -> N
 
 
 def test_a_placeholder_that_is_served_for_many_pictures_is_left_out(tmp_path: Path) -> None:
-    with Museum() as museum:
-        rows = [row(50 + n, museum.url("placeholder", f"{n}.jpg")) for n in range(5)]
+    with ImageServer() as server:
+        rows = [row(50 + n, server.url("placeholder", f"{n}.jpg")) for n in range(5)]
         intake = take(tmp_path, [*many(), *rows])
         assert left_out(intake) == dict.fromkeys(range(50, 55), "placeholder")
         kept = take(tmp_path, [*many(), *rows], placeholder_urls=0)
@@ -192,11 +192,11 @@ def test_a_placeholder_that_is_served_for_many_pictures_is_left_out(tmp_path: Pa
 
 
 def test_what_is_no_picture_is_fetched_again_by_the_next_run(tmp_path: Path) -> None:
-    with Museum() as museum:
-        rows = [*many(), row(50, museum.url("html", "a.jpg")), row(51, museum.url("good", "a.jpg"))]
+    with ImageServer() as server:
+        rows = [*many(), row(50, server.url("html", "a.jpg")), row(51, server.url("good", "a.jpg"))]
         for _ in range(2):
             assert left_out(take(tmp_path, rows)) == {50: "not_a_picture"}
-        assert museum.visits == {"/html/a.jpg": 2, "/good/a.jpg": 1}
+        assert server.visits == {"/html/a.jpg": 2, "/good/a.jpg": 1}
 
 
 def test_too_much_loss_fails_with_the_reasons(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.data.painted import PaintedTexts
+from pipeline.data.captioned import PaintedTexts
+from pipeline.data.condition import TextCondition
 from pipeline.evaluation.prior_scores import prior_scores
 from pipeline.evaluation.vqvae_scores import vqvae_scores
-from pipeline.models.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.prior import Prior
 from pipeline.models.vqvae import VQVAE, VQVAEConfig, pack_levels

@@ -1,4 +1,4 @@
-"""The English MUSTI, on pictures that museums on this machine make, through all eight stages."""
+"""The English MUSTI, on pictures that servers on this machine make, through all eight stages."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from image_server import ImageServer
 from intakes import MUSTI
-from museum import Museum
 from test_download_stage import moved_to
 from tiny import make_project, run, stages_run
 
 
 @pytest.fixture
-def museum() -> Iterator[Museum]:
-    with Museum() as museum:
-        yield museum
+def server() -> Iterator[ImageServer]:
+    with ImageServer() as server:
+        yield server
 
 
-def test_the_english_musti_becomes_pictures_and_metrics(tmp_path: Path, museum: Museum):
+def test_the_english_musti_becomes_pictures_and_metrics(tmp_path: Path, server: ImageServer):
     if not MUSTI.is_file():
         pytest.skip("needs ../shared/data/musti, which MediaEval gives out")
     rows = json.loads(MUSTI.read_text())["pairs"]
-    rows = [{**r, "image": moved_to([museum], r["image"], "good")} for r in rows]
-    museum.files["train.json"] = json.dumps({"pairs": rows}).encode()
+    rows = [{**r, "image": moved_to([server], r["image"], "good")} for r in rows]
+    server.files["train.json"] = json.dumps({"pairs": rows}).encode()
     source = {
         "source": "musti",
-        "musti": {"train": museum.url("file", "train.json"), "test": ""},
+        "musti": {"train": server.url("file", "train.json"), "test": ""},
         "caption": "title_or_text",
         "http": {"allow_private": True},
     }

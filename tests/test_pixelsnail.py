@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.data.condition import TextCondition
 from pipeline.errors import UserError
 from pipeline.models.causal_conv import CausalConv
-from pipeline.models.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.sealing import sealed, unseal
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.plots import comparison_grid, image_grid, scatter, write_png
+from pipeline.evaluation.plots import comparison_grid, image_grid, scatter, write_png
 
 
 def pictures(count: int, side: int = 16, seed: int = 0) -> np.ndarray:

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 import torch
-from museum import TEST_HTTP, Museum
+from image_server import TEST_HTTP, ImageServer
 from safetensors.torch import load_file, save_file
 
-from pipeline import pretrained
-from pipeline.data.settings import Http
-from pipeline.data.store import DownloadStore
+from pipeline.download import pretrained
+from pipeline.download.pretrained import BACKBONES, CHECKPOINTS, Pretrained, bring_pretrained
+from pipeline.download.settings import Http
+from pipeline.download.store import DownloadStore
 from pipeline.errors import UserError
 from pipeline.params import load_section
-from pipeline.pretrained import BACKBONES, CHECKPOINTS, Pretrained, bring_pretrained
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "pretrained"
 NOTHING = {"origin": None, "files": {}}
@@ -152,9 +152,9 @@ def test_a_fetched_backbone_must_have_the_hash_in_its_name(
     body = b"the weights"
     right = f"net-{hashlib.sha256(body).hexdigest()[:8]}.pth"
     monkeypatch.setitem(pretrained.BACKBONES, "alex", right)
-    with Museum() as museum:
-        museum.files.update({right: body, BACKBONES["vgg"]: body})
-        urls = {"backbones_from": museum.url("file").rstrip("/")}
+    with ImageServer() as server:
+        server.files.update({right: body, BACKBONES["vgg"]: body})
+        urls = {"backbones_from": server.url("file").rstrip("/")}
         bring(tmp_path, urls, lpips="fetch", lpips_net="alex")
         assert (tmp_path / "out/lpips/hub/checkpoints" / right).read_bytes() == body
         with pytest.raises(UserError, match=r"pretrained\.lpips = 'fetch': .* not 397923af"):
@@ -163,9 +163,9 @@ def test_a_fetched_backbone_must_have_the_hash_in_its_name(
 
 def test_wordnet_is_unpacked_and_nothing_beside_it(tmp_path: Path) -> None:
     hostile = {"../evil": b"x", "wordnet/../../evil": b"x", "/evil": b"x", "other/data.noun": b"x"}
-    with Museum() as museum:
-        museum.files["wordnet.zip"] = wordnet(**hostile)
-        urls = {"wordnet_from": museum.url("file").rstrip("/")}
+    with ImageServer() as server:
+        server.files["wordnet.zip"] = wordnet(**hostile)
+        urls = {"wordnet_from": server.url("file").rstrip("/")}
         bring(tmp_path, urls, wordnet="fetch")
     found = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")}
     expected = {f"wordnet/corpora/wordnet/{name}" for name in pretrained.WORDNET_FILES}
@@ -181,9 +181,9 @@ def test_wordnet_is_unpacked_and_nothing_beside_it(tmp_path: Path) -> None:
     ],
 )
 def test_a_wordnet_that_is_none_is_refused(tmp_path: Path, body: bytes, message: str) -> None:
-    with Museum() as museum:
-        museum.files["wordnet.zip"] = body
-        urls = {"wordnet_from": museum.url("file").rstrip("/")}
+    with ImageServer() as server:
+        server.files["wordnet.zip"] = body
+        urls = {"wordnet_from": server.url("file").rstrip("/")}
         with pytest.raises(UserError, match=message):
             bring(tmp_path, urls, wordnet="fetch")
 
@@ -207,8 +207,8 @@ def test_a_path_that_is_not_there_is_named_with_what_is_expected(tmp_path: Path,
 
 @pytest.mark.parametrize("key", ["lpips", "wordnet"])
 def test_what_cannot_be_fetched_is_named_with_the_reason(tmp_path: Path, key: str) -> None:
-    with Museum() as museum:
-        urls = {k: museum.url("missing") for k in ("backbones_from", "wordnet_from")}
+    with ImageServer() as server:
+        urls = {k: server.url("missing") for k in ("backbones_from", "wordnet_from")}
         with pytest.raises(UserError, match=rf"pretrained\.{key} = 'fetch': http.*http_404"):
             bring(tmp_path, urls, **{key: "fetch"})
 

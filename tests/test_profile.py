@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from apps.profile import flags
 from pipeline.errors import UserError
 from pipeline.params import load_section, read_yaml
-from pipeline.profile import flags
 from pipeline.training.blip import BlipSettings
 from pipeline.training.pixelsnail import PixelSNAILSettings
 from pipeline.training.vqvae import VQVAESettings

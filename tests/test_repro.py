@@ -12,9 +12,6 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not installed
-
 from tiny import ENVIRONMENT, ROOT, change, locked, make_project, run, stages_run, yaml
 
 from benchmarks.ablations import experiments

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.sample import write_sample
-from pipeline.data.sample.paint import PAINTERS, paint
-from pipeline.data.sample.rows import pairs
-from pipeline.data.sample.scene import CHOICES, KINDS, Scene, draw_scene, labels
-from pipeline.data.sample.words import passage, title
+from pipeline.sample import write_sample
+from pipeline.sample.paint import PAINTERS, paint
+from pipeline.sample.rows import pairs
+from pipeline.sample.scene import CHOICES, KINDS, Scene, draw_scene, labels
+from pipeline.sample.words import passage, title
 
 TRAIN, TEST = 200, 40
 

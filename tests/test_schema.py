@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.data.schema import BadRow, Row, read_rows
+from pipeline.download.schema import BadRow, Row, read_rows
 from pipeline.errors import UserError
 
 GOOD: dict[str, Any] = {

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.data.splits import split_groups
+from pipeline.download.splits import split_groups
 
 MANY = {f"{n:03d}": f"{n:03d}" for n in range(400)}
 

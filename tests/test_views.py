@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pipeline.coding import coded_views, store_rows
-from pipeline.data.painted import PaintedTexts
+from pipeline.codes.encode import coded_views, store_rows
+from pipeline.data.captioned import PaintedTexts
 from pipeline.data.pairs import Pair
 from pipeline.data.views import shifted, to_float, to_uint8
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from pipeline.data.painted import PaintedTexts
+from pipeline.data.captioned import PaintedTexts
 from pipeline.errors import UserError
 from pipeline.models.quantizer import Quantizer, fsq_levels
 from pipeline.models.vqvae import VQVAE, pack_levels, unpack_levels

@@ -1,1 +1,1 @@
-"""Where pictures and texts come from: sources, checks, splits, the table of pairs."""
+"""What every stage after `download` reads: pictures, pairs, texts and their embeddings."""

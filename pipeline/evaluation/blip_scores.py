@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.data.images import load_images
 from pipeline.data.pairs import Pair, captioned
-from pipeline.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.evaluation.matching import (
     matched_only,
     matching,

@@ -10,10 +10,10 @@ import numpy as np
 
 from pipeline.evaluation.generation_scores import Gallery
 from pipeline.evaluation.memorising import Nearest
+from pipeline.evaluation.plots import comparison_grid, image_grid, scatter, write_png
 from pipeline.evaluation.projection import pca, tsne
 from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.files import write_tsv
-from pipeline.plots import comparison_grid, image_grid, scatter, write_png
 
 COLUMNS = 8
 

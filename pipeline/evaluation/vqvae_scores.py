@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.data.painted import PaintedTexts
+from pipeline.data.captioned import PaintedTexts
 from pipeline.data.views import to_float
 from pipeline.evaluation.codebook import codebook_use
 from pipeline.evaluation.reconstruction import bits_per_pixel, mean_psnr, reconstruction

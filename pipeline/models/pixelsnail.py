@@ -22,9 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.data.condition import TextCondition
 from pipeline.models.causal import AttentionBlock, GatedResBlock
 from pipeline.models.causal_conv import CausalConv
-from pipeline.models.condition import TextCondition
 from pipeline.models.storage import load_model, save_model
 
 UPPER_RES_BLOCKS = 2  # over the upper level's codes; they have a coarse grid of their own

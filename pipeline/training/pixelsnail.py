@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.models.condition import TextCondition
+from pipeline.data.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.vqvae import unpack_levels
 from pipeline.training.loop import TrainingSettings

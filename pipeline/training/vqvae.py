@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pipeline.data.painted import PaintedTexts
+from pipeline.data.captioned import PaintedTexts
 from pipeline.data.views import shifted, to_float
 from pipeline.models.quantizer import QuantizerKind, fsq_levels
 from pipeline.models.vqvae import VQVAE, VQVAEConfig, unpack_levels

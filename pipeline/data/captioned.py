@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.images import load_images
 from pipeline.data.pairs import Pair
-from pipeline.embeddings import TextEmbeddings
 
 
 @dataclass(frozen=True)

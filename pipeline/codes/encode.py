@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from pipeline.data.painted import PaintedTexts
+from pipeline.data.captioned import PaintedTexts
 from pipeline.data.pairs import Pair
 from pipeline.data.views import shifted, to_float
 from pipeline.models.vqvae import VQVAE

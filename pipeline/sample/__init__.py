@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.sample.paint import paint
-from pipeline.data.sample.rows import pairs
-from pipeline.data.sample.scene import KINDS, Scene, draw_scene
 from pipeline.files import write_json
+from pipeline.sample.paint import paint
+from pipeline.sample.rows import pairs
+from pipeline.sample.scene import KINDS, Scene, draw_scene
 
 SPLITS = ("train", "test")
 PICTURES, ROWS = 0, 1  # the first number of a random stream says what it is for

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from pipeline.data.sample.canvas import (
+from pipeline.sample.canvas import (
     PAINTS,
     Canvas,
     Colour,
@@ -18,8 +18,8 @@ from pipeline.data.sample.canvas import (
     ribbon,
     smooth,
 )
-from pipeline.data.sample.scene import Scene
-from pipeline.data.sample.surroundings import GLAZES, SKIES, WOOD, hills, paint_cloud, paint_sky
+from pipeline.sample.scene import Scene
+from pipeline.sample.surroundings import GLAZES, SKIES, WOOD, hills, paint_cloud, paint_sky
 
 FOAM: Colour = (0.88, 0.91, 0.90)
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.data.settings import Label
+from pipeline.download.settings import Label
 from pipeline.errors import UserError
 
 LARGEST_ID = 2_000_000_000

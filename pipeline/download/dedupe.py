@@ -14,7 +14,7 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from pipeline.data.registration import aligned_pairs, thumbnail
+from pipeline.download.registration import aligned_pairs, thumbnail
 
 HASH_SIDE = 16  # 256 bits; with 64 bits, dozens of different watercolours have the same hash
 

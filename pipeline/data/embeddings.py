@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pipeline.data.condition import TextCondition
 from pipeline.errors import UserError
 from pipeline.files import replacing
-from pipeline.models.condition import TextCondition
 
 DIGEST = "blake2b"  # of all tensors: safetensors has no checksum of its own
 

@@ -21,15 +21,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.data.captions import choose_title, normalise_title
-from pipeline.data.dedupe import near_duplicate_groups
-from pipeline.data.fetch import FetchError
 from pipeline.data.pairs import Pair
-from pipeline.data.pictures import Location, Picture, bring, examine, locate
-from pipeline.data.records import Annotations, Record, Refused, distinct, read_records
-from pipeline.data.settings import Data
-from pipeline.data.splits import shuffle_key, split_groups
-from pipeline.data.store import DownloadStore
+from pipeline.download.dedupe import near_duplicate_groups
+from pipeline.download.fetch import FetchError
+from pipeline.download.pictures import Location, Picture, bring, examine, locate
+from pipeline.download.records import Annotations, Record, Refused, distinct, read_records
+from pipeline.download.settings import Data
+from pipeline.download.splits import shuffle_key, split_groups
+from pipeline.download.store import DownloadStore
+from pipeline.download.texts import choose_title, normalise_title
 
 LABEL_ORDER = ("YES", "NO", "")  # of repeated rows' labels the first stands
 

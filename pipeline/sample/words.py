@@ -6,7 +6,7 @@ from string import Template
 
 import numpy as np
 
-from pipeline.data.sample.scene import Scene
+from pipeline.sample.scene import Scene
 
 NUMBERS = {1: "a", 2: "two", 3: "three"}
 SEAS = {"calm": "on a calm sea", "storm": "in a storm"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.data.sample.canvas import (
+from pipeline.sample.canvas import (
     PAINTS,
     Canvas,
     Colour,
@@ -12,8 +12,8 @@ from pipeline.data.sample.canvas import (
     ribbon,
     smooth,
 )
-from pipeline.data.sample.scene import Scene
-from pipeline.data.sample.surroundings import (
+from pipeline.sample.scene import Scene
+from pipeline.sample.surroundings import (
     GLAZES,
     INK,
     hills,

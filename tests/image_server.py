@@ -1,6 +1,6 @@
-"""A museum's web server on the loopback address, which misbehaves by URL, for the tests' downloads.
+"""A web server of pictures on the loopback address, for downloads: it misbehaves by URL.
 
-`museum.url("good", "a.jpg")` is a picture; the other kinds are the methods of `_Visit`.
+`server.url("good", "a.jpg")` is a picture; the other kinds are the methods of `_Visit`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pipeline.data.settings import Http
+from pipeline.download.settings import Http
 
 # Quick and hard, so that the tests are; the loopback address is allowed, as on an intranet.
 TEST_HTTP = Http(
@@ -73,7 +73,7 @@ class _Visit(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 10
-    server: Museum
+    server: ImageServer
 
     def do_GET(self) -> None:
         kind = self.path.split("/")[1].split("?")[0]
@@ -243,7 +243,7 @@ class _Visit(BaseHTTPRequestHandler):
         self._send(self.server.files[self.path.removeprefix("/file/")])
 
 
-class Museum(ThreadingHTTPServer):
+class ImageServer(ThreadingHTTPServer):
     """The server, running while its `with` block does."""
 
     daemon_threads = True
@@ -272,7 +272,7 @@ class Museum(ThreadingHTTPServer):
         host, port = self.server_address[:2]
         return f"http://{host!s}:{port}/{kind}/{name}"
 
-    def __enter__(self) -> Museum:
+    def __enter__(self) -> ImageServer:
         self._thread.start()
         return self
 

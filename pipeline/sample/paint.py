@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageOps
 
-from pipeline.data.sample.animals import paint_birds, paint_fish
-from pipeline.data.sample.canvas import Canvas
-from pipeline.data.sample.dogs import paint_dog
-from pipeline.data.sample.landscapes import paint_house, paint_ship, paint_tree
-from pipeline.data.sample.people import paint_smoker
-from pipeline.data.sample.scene import Scene
-from pipeline.data.sample.still_lifes import paint_candles, paint_flowers, paint_fruit
+from pipeline.sample.animals import paint_birds, paint_fish
+from pipeline.sample.canvas import Canvas
+from pipeline.sample.dogs import paint_dog
+from pipeline.sample.landscapes import paint_house, paint_ship, paint_tree
+from pipeline.sample.people import paint_smoker
+from pipeline.sample.scene import Scene
+from pipeline.sample.still_lifes import paint_candles, paint_flowers, paint_fruit
 
 PAINTERS: dict[str, Callable[[Canvas, Scene], None]] = {
     "ship": paint_ship,

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data.captions import normalise, normalise_text
 from pipeline.data.pairs import Pair
-from pipeline.data.pictures import Location, Picture
-from pipeline.data.schema import BadRow, Row, read_rows
+from pipeline.download.pictures import Location, Picture
+from pipeline.download.schema import BadRow, Row, read_rows
+from pipeline.download.texts import normalise, normalise_text
 
 
 @dataclass(frozen=True)

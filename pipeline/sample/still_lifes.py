@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from pipeline.data.sample.canvas import (
+from pipeline.sample.canvas import (
     PAINTS,
     Canvas,
     Colour,
@@ -17,8 +17,8 @@ from pipeline.data.sample.canvas import (
     ribbon,
     smooth,
 )
-from pipeline.data.sample.scene import Scene
-from pipeline.data.sample.surroundings import (
+from pipeline.sample.scene import Scene
+from pipeline.sample.surroundings import (
     FLAME,
     LEAF,
     PEWTER,

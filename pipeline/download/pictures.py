@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urljoin
 
-from pipeline.data.dedupe import Signature, signature
-from pipeline.data.downloads import Downloads
-from pipeline.data.fetch import FetchError, clean_url
 from pipeline.data.images import ImageError, content_name, picture_type
-from pipeline.data.settings import Http
-from pipeline.data.store import DownloadStore
+from pipeline.download.dedupe import Signature, signature
+from pipeline.download.downloads import Downloads
+from pipeline.download.fetch import FetchError, clean_url
+from pipeline.download.settings import Http
+from pipeline.download.store import DownloadStore
 from pipeline.progress import progress
 
 HAS_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.data.downloads import Downloads
-from pipeline.data.fetch import FetchError, clean_url
-from pipeline.data.pictures import HAS_SCHEME
-from pipeline.data.records import Annotations
-from pipeline.data.sample import write_sample
-from pipeline.data.settings import Data, Files, Http
-from pipeline.data.store import DownloadStore
+from pipeline.download.downloads import Downloads
+from pipeline.download.fetch import FetchError, clean_url
+from pipeline.download.pictures import HAS_SCHEME
+from pipeline.download.records import Annotations
+from pipeline.download.settings import Data, Files, Http
+from pipeline.download.store import DownloadStore
 from pipeline.errors import UserError
 from pipeline.files import remove
+from pipeline.sample import write_sample
 
 MUSTI_IS_ASKED_FOR = (
     "data.musti.train = '': the annotation files are given out by MediaEval against a registration "

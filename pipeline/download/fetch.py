@@ -27,9 +27,9 @@ from urllib3.exceptions import (
 )
 from urllib3.util import Retry
 
-from pipeline.data.addresses import ForbiddenAddress
-from pipeline.data.settings import Http
-from pipeline.data.store import DownloadStore, Entry
+from pipeline.download.addresses import ForbiddenAddress
+from pipeline.download.settings import Http
+from pipeline.download.store import DownloadStore, Entry
 
 MOST_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)

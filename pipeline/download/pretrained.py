@@ -18,9 +18,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from pipeline.backbones import BACKBONES
-from pipeline.data.downloads import Downloads
-from pipeline.data.settings import Http
-from pipeline.data.store import DownloadStore
+from pipeline.download.downloads import Downloads
+from pipeline.download.settings import Http
+from pipeline.download.store import DownloadStore
 from pipeline.errors import UserError
 from pipeline.files import remove, replacing, write_json
 from pipeline.params import Section

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import requests
 
-from pipeline.data.addresses import Wire, new_session
-from pipeline.data.fetch import Deadline, FetchError, fetch
-from pipeline.data.settings import Http
-from pipeline.data.store import DownloadStore, Entry
+from pipeline.download.addresses import Wire, new_session
+from pipeline.download.fetch import Deadline, FetchError, fetch
+from pipeline.download.settings import Http
+from pipeline.download.store import DownloadStore, Entry
 
 # A host that gives no answer for this many pictures in a row is down: 2,000 time-outs of 20 seconds
 # each would take hours. Its other pictures are reported lost; the next run asks for them again.

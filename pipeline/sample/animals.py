@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.data.sample.canvas import (
+from pipeline.sample.canvas import (
     PAINTS,
     Canvas,
     Colour,
@@ -14,8 +14,8 @@ from pipeline.data.sample.canvas import (
     ribbon,
     smooth,
 )
-from pipeline.data.sample.scene import Scene
-from pipeline.data.sample.surroundings import (
+from pipeline.sample.scene import Scene
+from pipeline.sample.surroundings import (
     GLAZES,
     INK,
     PEWTER,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.data.sample.canvas import (
+from pipeline.sample.canvas import (
     PAINTS,
     Canvas,
     Colour,
@@ -13,8 +13,8 @@ from pipeline.data.sample.canvas import (
     ribbon,
     smooth,
 )
-from pipeline.data.sample.scene import Scene
-from pipeline.data.sample.surroundings import INK, paint_room, paint_window
+from pipeline.sample.scene import Scene
+from pipeline.sample.surroundings import INK, paint_room, paint_window
 
 SKIN: Colour = (0.90, 0.66, 0.50)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.data.intake import Intake
 from pipeline.data.pairs import SPLITS
+from pipeline.download.intake import Intake
 from pipeline.errors import UserError
 
 # Left out by choice; whatever else is missing was lost.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.data.sample.canvas import Canvas, Colour, Points, box, ellipse, mix, smooth
+from pipeline.sample.canvas import Canvas, Colour, Points, box, ellipse, mix, smooth
 
 WOOD: Colour = (0.34, 0.19, 0.10)
 LEAF: Colour = (0.20, 0.42, 0.16)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.data.sample.scene import KINDS, Scene, draw_scene, labels
-from pipeline.data.sample.words import FRAMES, foreign_passage, foreign_title, passage, title
+from pipeline.sample.scene import KINDS, Scene, draw_scene, labels
+from pipeline.sample.words import FRAMES, foreign_passage, foreign_title, passage, title
 
 Row = dict[str, int | str | list[str]]
 

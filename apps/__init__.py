@@ -1,0 +1,1 @@
+"""What people start by name: thin, argv in, the library called, files out."""

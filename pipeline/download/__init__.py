@@ -1,0 +1,1 @@
+"""What only the `download` stage runs: sources, fetching, checks, near-duplicates, splits."""
