@@ -67,7 +67,7 @@ ROWS = (
 COLUMNS = (
     ("PSNR", "vqvae", ("psnr",), 2),
     ("codes used", "vqvae", ("codebook", "used"), 2),
-    ("bits a code", "pixelsnail", ("bits",), 3),
+    ("bits per code", "pixelsnail", ("bits",), 3),
     ("below unigram", "pixelsnail", ("below_unigram",), 3),
     ("text gain", "pixelsnail", ("text_gain",), 3),
     ("label accuracy", "generation", ("label_accuracy", "generated"), 3),

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from transformers.models.blip.modeling_blip import (
 from benchmarks.measure import report
 from pipeline.data.images import content_name
 from pipeline.data.pairs import Pair
+from pipeline.files import write_tsv
 from pipeline.models.blip import Blip
 from pipeline.models.blip_checkpoint import BlipCheckpoint
 from pipeline.training.blip import BlipSettings, BlipTask
@@ -118,6 +120,7 @@ def train(folder: Path, images: np.ndarray, timer: Timer) -> None:
             checkpoints=Checkpoints(folder / "checkpoints"),
             seed=0,
             label="BLIP",
+            write_curve=partial(write_tsv, folder / "curve.tsv"),
         )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks.measure import interleaved_seconds, report
 from pipeline.codes import CodeStore
+from pipeline.codes.store import Record
 
 T = TypeVar("T")
 SHAPE, N_EMBED, RECORDS, MANY, BATCH = (16, 16), 512, 100_000, 1_000_000, 256
@@ -29,17 +30,18 @@ class Row(NamedTuple):
     filename: str
 
 
-def records(count: int) -> Iterator[tuple[np.ndarray, str]]:
+def records(count: int) -> Iterator[Record]:
     """Random grids as a model gives them, 64-bit, each with a name."""
     grids = np.random.default_rng(0).integers(N_EMBED, size=(1000, *SHAPE))
-    return ((grids[row % 1000], f"image_{row:07d}.jpg") for row in range(count))
+    return (Record(grids[row % 1000], f"image_{row:07d}.jpg", row) for row in range(count))
 
 
 def write_pickled(path: Path, count: int) -> None:
     env = lmdb.open(str(path), map_size=1 << 40, subdir=False)
     with env, env.begin(write=True) as transaction:
-        for number, (codes, name) in enumerate(records(count)):
-            transaction.put(str(number).encode(), pickle.dumps(Row(codes, name)))
+        for number, record in enumerate(records(count)):
+            row = Row(record.codes, record.filename)
+            transaction.put(str(number).encode(), pickle.dumps(row))
         transaction.put(b"length", str(count).encode())
 
 

@@ -20,7 +20,7 @@ from benchmarks.plain_pixelsnail import PlainPixelSNAIL
 from pipeline.data.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
-from pipeline.sampling import Sampler
+from pipeline.sampling.autoregressive import Sampler
 
 SIDE, N_CLASS = 16, 512
 SIZES = {"n_class": N_CLASS, "channel": 128, "n_block": 4, "n_res_block": 4, "res_channel": 128}
@@ -51,7 +51,7 @@ def check(prior: PixelSNAIL) -> float:
     cond, (h, w) = texts(2), prior.shape
     codes = torch.randint(prior.n_class, (2, h, w))
     wanted = prior(codes, cond)
-    cache = CachedPixelSNAIL(prior, rows=2)
+    cache = CachedPixelSNAIL(prior, batch=2)
     cache.begin(prior.context(2, cond, upper=None))
     worst = 0.0
     for i in range(h):

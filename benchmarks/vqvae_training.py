@@ -27,7 +27,7 @@ from benchmarks.measure import has_bf16, interleaved_seconds, report
 from benchmarks.plain_vqvae import PlainVQVAE
 from pipeline.data.images import square
 from pipeline.data.views import to_float
-from pipeline.models.vqvae import VQVAE, VQVAEConfig
+from pipeline.models.vqvae import VQVAE
 from pipeline.sample import write_sample
 from pipeline.training.loop import batch_rows
 
@@ -52,11 +52,11 @@ def pictures() -> tuple[Tensor, Tensor]:
 
 def ours(channel: int) -> VQVAE:
     """The project's, but for its width at the plain one's sizes."""
-    config = VQVAEConfig(
+    model = VQVAE(
         image_size=SIDE, downsample=4, levels=1, quantizer="ema", commitment_weight=0.25,
         text_dim=TEXT_DIM, **SIZES | {"channel": channel},
     )  # fmt: skip
-    return VQVAE(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class Run:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
+from pipeline.data.condition import TextCondition
 from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.data.images import load_images
 from pipeline.models.blip import Blip
@@ -39,12 +40,12 @@ def extract_texts(blip: Blip, texts: Sequence[str], *, accelerator: Accelerator)
     longest = blip.longest(texts)
     states = blip.embed_texts(_share(texts, accelerator))
     missing = longest - states.tokens.shape[1]
-    return TextEmbeddings(
-        texts=tuple(texts),
+    condition = TextCondition(
         pooled=_together(states.pooled, len(texts), accelerator),
-        tokens=_together(F.pad(states.tokens, (0, 0, 0, missing)).half(), len(texts), accelerator),
+        tokens=_together(F.pad(states.tokens, (0, 0, 0, missing)), len(texts), accelerator),
         mask=_together(F.pad(states.mask, (0, missing)), len(texts), accelerator),
     )
+    return TextEmbeddings(tuple(texts), condition)
 
 
 def _share(items: Sequence[str], accelerator: Accelerator) -> Sequence[str]:

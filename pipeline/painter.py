@@ -10,30 +10,20 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from pipeline.data.condition import TextCondition
 from pipeline.data.views import to_uint8
-from pipeline.devices import Precision, warn_of_emulation
 from pipeline.models.blip import Blip
-from pipeline.models.prior import Prior
 from pipeline.models.vqvae import VQVAE
-from pipeline.params import Section
+from pipeline.priors import Prior, load_prior
+from pipeline.priors.settings import DrawSettings
 from pipeline.progress import progress
-from pipeline.sampling import PriorSampler, Sampler
 from pipeline.seeds import derive_seed
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
+class PaintSettings(DrawSettings):
+    """How pictures are painted; what `generate` of params.yaml and `Painter.paint` share."""
 
-class SamplingSettings(Section):
-    """How codes are drawn; the choices that `generate` of params.yaml and `Painter.paint` share."""
-
-    temperature: float = Field(gt=0)
-    top_k: int = Field(ge=0)  # only the k likeliest codes; 0: all
-    top_p: float = Field(gt=0, le=1)  # only the likeliest codes that together reach p
-    guidance_scale: float = Field(ge=0)  # 1: the text as learned; more: the text exaggerated
     candidates: int = Field(ge=1)  # drawn for each picture; BLIP's matching score picks one
     batch_size: int = Field(ge=1)  # candidates drawn at a time
-    precision: Precision  # of the prior's weights; bf16 is faster for wide ones
 
 
 @dataclass(frozen=True)
@@ -41,16 +31,17 @@ class Painting:
     """One sample for one prompt.
 
     Attributes:
-        image: (H, W, 3) uint8, the candidate that matches the prompt best.
+        image: (H, W, 3) uint8, the best of n: of the candidates the one that matches the prompt
+            best (best-of-n reranking).
         match: its probability, by BLIP, of belonging to the prompt.
-        first: (H, W, 3) uint8, the first candidate drawn, in whose choice BLIP had no say.
+        unranked: (H, W, 3) uint8, the first candidate drawn, in whose choice BLIP had no say.
     """
 
     prompt: str
     sample: int
     image: np.ndarray
     match: float
-    first: np.ndarray
+    unranked: np.ndarray
 
 
 class Painter:
@@ -67,14 +58,14 @@ class Painter:
         """Load the folders that the training stages made."""
         return cls(
             Blip.from_pretrained(blip).to(device),
-            Prior.from_pretrained(prior).to(device),
+            load_prior(prior).to(device),
             VQVAE.from_pretrained(vqvae).to(device),
         )
 
     def paint(
         self,
         prompts: Sequence[str],
-        settings: SamplingSettings,
+        settings: PaintSettings,
         *,
         samples: int,
         seed: int,
@@ -94,19 +85,8 @@ class Painter:
         """
         if strict:
             self.blip.check_prompts(prompts)
-        warn_of_emulation(settings.precision)
-        sampler = PriorSampler(
-            Sampler(
-                level,
-                temperature=settings.temperature,
-                top_k=settings.top_k,
-                top_p=settings.top_p,
-                guidance_scale=settings.guidance_scale,
-            )
-            for level in self.prior.cast(DTYPES[settings.precision]).levels
-        )
-        states = self.blip.embed_texts(prompts)
-        condition = TextCondition(states.pooled, states.tokens, states.mask)
+        draw = self.prior.drawing(settings)
+        condition = self.blip.embed_texts(prompts)
         drawn = [
             (row, sample, candidate)
             for row in range(len(prompts))
@@ -124,7 +104,7 @@ class Painter:
                 for row, sample, candidate in batch
             ]
             texts = condition[rows].to(self.device)
-            codes = sampler.draw(texts, generators)
+            codes = draw(texts, generators)
             images.extend(to_uint8(self.vqvae.decode(codes, texts.pooled)).cpu().numpy())
         return list(self._choose(prompts, images, samples=samples, of=settings.candidates))
 
@@ -140,5 +120,5 @@ class Painter:
                 sample=index % samples,
                 image=images[index * of + best],
                 match=float(scores[best]),
-                first=images[index * of],
+                unranked=images[index * of],
             )

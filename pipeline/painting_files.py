@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -32,5 +33,5 @@ def file_name(prompt: str, sample: int) -> str:
 
 def params_digest(settings: BaseModel, seed: int) -> str:
     """A short digest of the settings that a picture was painted with."""
-    facts = f"{seed} {settings.model_dump_json()}"
+    facts = f"{seed} {json.dumps(settings.model_dump(), sort_keys=True)}"
     return hashlib.blake2b(facts.encode(), digest_size=8).hexdigest()

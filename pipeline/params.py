@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML, YAMLError
@@ -19,6 +19,23 @@ class Section(BaseModel):
     """Base of every section's schema: strict types, no unknown keys, immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Build one from values given in code.
+
+        Raises:
+            ValueError: one line that names every bad one.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            said = "; ".join(_explain("", cls, e) for e in error.errors())
+            raise ValueError(f"{cls.__name__}: {said}") from None
+
+    def values_of(self, part: type[Section]) -> dict[str, Any]:
+        """The values of the fields that `part`, a base of this section, has."""
+        return {name: getattr(self, name) for name in part.model_fields}
 
 
 # The range that NumPy, scikit-learn and torch share. Any, because mypy takes it for no type.
@@ -49,28 +66,30 @@ def load_section(path: Path, key: str, schema: type[T]) -> T:
     if key not in content:
         raise UserError(f"{path}: section {key!r} is missing")
     try:
-        # From YAML a tuple can only arrive as a list, which strict mode takes for JSON alone.
-        return TypeAdapter(schema).validate_python(_tuples(content[key]))
+        # From YAML a tuple arrives as a list, which strict mode takes for JSON alone.
+        return TypeAdapter(schema).validate_python(tuples(content[key]))
     except ValidationError as error:
-        raise UserError("; ".join(_explain(path, key, schema, e) for e in error.errors())) from None
+        said = "; ".join(f"{path}: {_explain(key, schema, e)}" for e in error.errors())
+        raise UserError(said) from None
 
 
-def _tuples(value: Any) -> Any:
+def tuples(value: Any) -> Any:
+    """The value with tuples for lists, at every depth: what YAML and JSON know as lists."""
     if isinstance(value, dict):
-        return {k: _tuples(v) for k, v in value.items()}
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+        return {k: tuples(v) for k, v in value.items()}
+    return tuple(tuples(v) for v in value) if isinstance(value, list) else value
 
 
-def _explain(path: Path, key: str, schema: Any, error: Any) -> str:
-    where = ".".join([key, *(str(part) for part in error["loc"])])
+def _explain(key: str, schema: Any, error: Any) -> str:
+    where = ".".join(filter(None, [key, *(str(part) for part in error["loc"])]))
     if error["type"] == "extra_forbidden":
         fields = list(getattr(schema, "model_fields", {})) if len(error["loc"]) == 1 else []
         near = difflib.get_close_matches(str(error["loc"][-1]), fields, n=1)
         allowed = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(fields)}"
-        return f"{path}: {where}: unknown key" + (f"; {allowed}" if fields else "")
+        return f"{where}: unknown key" + (f"; {allowed}" if fields else "")
     if error["type"] == "missing":
-        return f"{path}: {where}: missing"
+        return f"{where}: missing"
     message = error["msg"].removeprefix("Value error, ")
     if isinstance(error["input"], dict):  # a rule between several keys names them itself
-        return f"{path}: {where}: {message}"
-    return f"{path}: {where} = {error['input']!r}: {message}"
+        return f"{where}: {message}" if where else message
+    return f"{where} = {error['input']!r}: {message}"

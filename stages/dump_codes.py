@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from pipeline.codes import CodeStore
-from pipeline.codes.encode import coded_views
-from pipeline.data.captioned import PaintedTexts
+from pipeline.codes.encode import encoded_views
+from pipeline.data.captioned import CaptionedImages
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
 from pipeline.devices import best_device
@@ -35,10 +35,10 @@ def main() -> None:
         )
     texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
     pairs = captioned(read_pairs(layout.PAIRS))
-    painted = PaintedTexts.load(
+    pictures = CaptionedImages.load(
         pairs, texts, images=layout.IMAGES, image_size=vqvae.config.image_size
     )
-    records = coded_views(
-        vqvae, painted, pairs, views=settings.views, max_shift=settings.max_shift, seed=seed
+    records = encoded_views(
+        vqvae, pictures, pairs, views=settings.views, max_shift=settings.max_shift, seed=seed
     )
     CodeStore.write(layout.CODES, records, shape=vqvae.code_shape, n_embed=vqvae.config.n_embed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from pipeline.data.pairs import read_pairs
@@ -36,9 +38,14 @@ def main() -> None:
             for split in ("train", "val")
         )
         task = BlipTask(blip, train, val, settings)
-        curve = fit(
-            task, settings, accelerator=accelerator, checkpoints=saved, seed=seed, label="BLIP"
+        fit(
+            task,
+            settings,
+            accelerator=accelerator,
+            checkpoints=saved,
+            seed=seed,
+            label="BLIP",
+            write_curve=partial(write_tsv, layout.CURVES / "blip.tsv"),
         )
         if accelerator.is_main_process:
             blip.save(layout.BLIP)
-            write_tsv(layout.CURVES / "blip.tsv", curve)

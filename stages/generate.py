@@ -9,14 +9,14 @@ from pipeline.data.pairs import captioned, read_pairs
 from pipeline.devices import best_device
 from pipeline.errors import UserError
 from pipeline.files import replacing
-from pipeline.painter import Painter, SamplingSettings
+from pipeline.painter import Painter, PaintSettings
 from pipeline.painting_files import file_name, params_digest, save_png
 from pipeline.params import SEED, load_section
 from pipeline.sealing import seal_folder
 from stages import layout
 
 
-class GenerateSettings(SamplingSettings):
+class GenerateSettings(PaintSettings):
     """The section `generate` of params.yaml."""
 
     prompts: tuple[str, ...]
@@ -45,18 +45,19 @@ def main() -> None:
     digest = params_digest(settings, seed)
     rows = []
     with replacing(layout.GENERATED) as folder:
-        (folder / "first").mkdir(parents=True)
+        (folder / "unranked").mkdir(parents=True)
         for painting in paintings:
             name = file_name(painting.prompt, painting.sample)
             facts = {"prompt": painting.prompt, "seed": str(seed), "sample": str(painting.sample)}
-            for file, image in ((name, painting.image), (f"first/{name}", painting.first)):
+            files = {name: painting.image, f"unranked/{name}": painting.unranked}
+            for file, image in files.items():
                 save_png(folder / file, image, {**facts, "params": digest})
             rows.append(
                 {
                     "prompt": painting.prompt,
                     "sample": painting.sample,
                     "file": name,
-                    "first": f"first/{name}",
+                    "unranked": f"unranked/{name}",
                     "match": round(painting.match, 6),
                     "test": painting.prompt in set(tested),
                 }

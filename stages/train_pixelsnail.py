@@ -1,20 +1,22 @@
-"""train_pixelsnail: codes and texts → a prior over codes given a text, one for each level."""
+"""train_pixelsnail: codes and texts → a prior over codes given a text, a model for each level."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
-from pipeline.codes import CodeStore
-from pipeline.codes.encode import store_rows
+from pipeline.codes.captioned import CaptionedCodes
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
 from pipeline.files import write_tsv
-from pipeline.models.prior import Prior
+from pipeline.models.levels import save_levels
+from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.vqvae import VQVAE
 from pipeline.params import SEED, load_section
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.loop import build_accelerator, fit
-from pipeline.training.pixelsnail import PixelSNAILSettings, PixelSNAILTask, coded_levels
+from pipeline.training.loop import Curve, build_accelerator, fit
+from pipeline.training.pixelsnail import LevelCodes, PixelSNAILSettings, PixelSNAILTask
 from stages import layout
 from stages.resuming import checkpoints
 
@@ -23,42 +25,41 @@ def main() -> None:
     """Run the stage."""
     settings = load_section(layout.PARAMS, "pixelsnail", PixelSNAILSettings)
     seed = load_section(layout.PARAMS, "seed", SEED)
-    pairs = captioned(read_pairs(layout.PAIRS))
+    vqvae = VQVAE.from_pretrained(layout.VQVAE)
+    shapes, n_embed = vqvae.level_shapes, vqvae.config.n_embed
     texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
-    level_shapes = VQVAE.from_pretrained(layout.VQVAE).level_shapes
-    with CodeStore.open(layout.CODES) as store:
-        n_embed = store.n_embed
-        codes = torch.from_numpy(store.batch(range(len(store))).astype("int32"))
-    shown = store_rows(pairs, records=len(codes))
-    levels = coded_levels(
-        codes,
-        level_shapes=level_shapes,
-        texts=texts.rows([pair.caption for pair in pairs])[shown],
-        condition=texts.condition(),
-    )
-    split = [pairs[row].split for row in shown.tolist()]
-    train, val = (
-        torch.tensor([i for i, name in enumerate(split) if name == wanted], dtype=torch.int64)
-        for wanted in ("train", "val")
-    )
+    codes = CaptionedCodes.load(layout.CODES, captioned(read_pairs(layout.PAIRS)), texts)
+    train, val = codes.of("train", views=True), codes.of("val")
 
     accelerator = build_accelerator(settings.precision)
     with checkpoints("train_pixelsnail") as saved:
-        priors, curve = [], []
-        for number, level in enumerate(levels):
-            torch.manual_seed(seed + number)
-            upper_shape = None if number == 0 else level_shapes[number - 1]
-            prior = settings.build(level_shapes[number], n_embed, level.condition, upper_shape)
-            rows = fit(
-                PixelSNAILTask(prior, level[train], level[val], settings),
+        models: list[PixelSNAIL] = []
+        curves: list[Curve] = [[] for _ in shapes]
+        for level, shape in enumerate(shapes):
+            torch.manual_seed(seed + level)
+            upper_shape = shapes[level - 1] if level else None
+            model = settings.build(shape, n_embed, texts.condition, upper_shape)
+            fit(
+                PixelSNAILTask(
+                    model,
+                    LevelCodes(train, shapes, level),
+                    LevelCodes(val, shapes, level),
+                    settings,
+                ),
                 settings,
                 accelerator=accelerator,
-                checkpoints=Checkpoints(saved.folder / str(number)),
-                seed=seed + number,
-                label="PixelSNAIL" if len(levels) == 1 else f"PixelSNAIL, level {number + 1}",
+                checkpoints=Checkpoints(saved.folder / str(level)),
+                seed=seed + level,
+                label="PixelSNAIL" if len(shapes) == 1 else f"PixelSNAIL, level {level + 1}",
+                write_curve=partial(write_level_curve, curves, level),
             )
-            curve += [{"level": number + 1, **row} for row in rows]
-            priors.append(prior)
+            models.append(model)
         if accelerator.is_main_process:
-            Prior(priors).save_pretrained(layout.PIXELSNAIL)
-            write_tsv(layout.CURVES / "pixelsnail.tsv", curve)
+            save_levels(models, layout.PIXELSNAIL)
+
+
+def write_level_curve(curves: list[Curve], level: int, curve: Curve) -> None:
+    """Write the curves of all levels so far as one table."""
+    curves[level] = curve
+    rows = [{"level": n, **row} for n, rows in enumerate(curves, start=1) for row in rows]
+    write_tsv(layout.CURVES / "pixelsnail.tsv", rows)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
-from pipeline.data.captioned import PaintedTexts
+from pipeline.data.captioned import CaptionedImages
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
 from pipeline.files import write_tsv
@@ -22,7 +24,7 @@ def main() -> None:
     pairs = read_pairs(layout.PAIRS)
     texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
     train, val = (
-        PaintedTexts.load(
+        CaptionedImages.load(
             captioned(pairs, split), texts, images=layout.IMAGES, image_size=settings.image_size
         )
         for split in ("train", "val")
@@ -31,11 +33,16 @@ def main() -> None:
     accelerator = build_accelerator(settings.precision)
     with checkpoints("train_vqvae") as saved:
         torch.manual_seed(seed)
-        model = settings.build(texts.pooled.shape[1])
+        model = settings.build(texts.condition.pooled.shape[1])
         task = VQVAETask(model, train, val, settings)
-        curve = fit(
-            task, settings, accelerator=accelerator, checkpoints=saved, seed=seed, label="VQ-VAE"
+        fit(
+            task,
+            settings,
+            accelerator=accelerator,
+            checkpoints=saved,
+            seed=seed,
+            label="VQ-VAE",
+            write_curve=partial(write_tsv, layout.CURVES / "vqvae.tsv"),
         )
         if accelerator.is_main_process:
             model.save_pretrained(layout.VQVAE)
-            write_tsv(layout.CURVES / "vqvae.tsv", curve)

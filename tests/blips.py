@@ -54,7 +54,7 @@ def write_pairs_and_pictures(
         pairs.append(
             Pair(
                 id=number, image=name, split=split, caption=f"A {colour} square on the {place}",
-                text=f"They say that {told} was seen", title="", label=label, labels=(colour,),
+                text=f"They say that {told} was seen", title="", match=label, objects=(colour,),
             )
         )  # fmt: skip
     return pairs

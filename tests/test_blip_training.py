@@ -71,7 +71,7 @@ def test_several_texts_of_a_picture_all_belong_to_it_and_are_drawn_in_turn(pairs
 
 def test_a_picture_without_a_caption_still_tells_what_it_does_not_match(pairs, images):
     silent = [
-        dataclasses.replace(pair, caption="" if pair.label == "NO" else pair.caption)
+        dataclasses.replace(pair, caption="" if pair.match == "NO" else pair.caption)
         for pair in pairs
     ]
     matches = load(silent, images)
@@ -84,7 +84,7 @@ def test_a_picture_without_a_caption_still_tells_what_it_does_not_match(pairs, i
 
 def test_passages_count_only_where_some_do_not_match(pairs, images):
     assert len(load(pairs, images).passages.ids) == 18
-    always = [dataclasses.replace(pair, label="YES") for pair in pairs]
+    always = [dataclasses.replace(pair, match="YES") for pair in pairs]
     assert len(load(always, images).passages.ids) == 0
 
 
@@ -96,7 +96,7 @@ def test_a_split_without_captions_is_refused(pairs, images):
 
 @pytest.mark.parametrize("rows", [[4], [0, 6, 12]])  # one picture; three of one caption
 def test_a_batch_with_nothing_to_tell_apart_skips_matching_and_goes_on(pairs, images, rows):
-    always = [dataclasses.replace(pair, label="YES") for pair in pairs]
+    always = [dataclasses.replace(pair, match="YES") for pair in pairs]
     trained = task(always, images)
     loss, figures = trained.loss(trained.model.train(), torch.tensor(rows))
     assert float(figures["itm_skipped"]) == 1

@@ -13,14 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.codes import CodeStore
+from pipeline.codes.store import Record
 from pipeline.errors import UserError
 
 SHAPE = (4, 3)
 
 
-def records(count: int, n_embed: int = 512, seed: int = 0) -> list[tuple[np.ndarray, str]]:
+def records(count: int, n_embed: int = 512, seed: int = 0) -> list[Record]:
     codes = np.random.default_rng(seed).integers(n_embed, size=(count, *SHAPE))
-    return [(grid, f"painting {row} é.jpg") for row, grid in enumerate(codes)]
+    return [
+        Record(grid, f"painting {row} é.jpg", id=3 * row - 7, view=row % 300)
+        for row, grid in enumerate(codes)
+    ]
 
 
 def names(folder: Path) -> list[str]:
@@ -42,11 +46,13 @@ def test_what_was_put_in_comes_out(tmp_path: Path, n_embed: int, dtype: str) -> 
     assert CodeStore.write(path, iter(wanted), shape=SHAPE, n_embed=n_embed) == 30
     with CodeStore.open(path) as store:
         assert (len(store), store.shape, store.n_embed) == (30, SHAPE, n_embed)
-        assert store.filenames == [name for _, name in wanted]
-        for (codes, name), (right_codes, right_name) in zip(store, wanted, strict=True):
-            np.testing.assert_array_equal(codes, right_codes)
+        assert store.filenames == [record.filename for record in wanted]
+        assert store.ids.tolist() == [record.id for record in wanted]
+        assert store.views.tolist() == [record.view for record in wanted]
+        for (codes, name), record in zip(store, wanted, strict=True):
+            np.testing.assert_array_equal(codes, record.codes)
             assert codes.dtype == np.dtype(f"<{dtype}")
-            assert name == right_name
+            assert name == record.filename
         rows = [29, 0, 7, 7, -1]
         np.testing.assert_array_equal(
             store.batch(np.array(rows)), np.stack([wanted[row][0] for row in rows])
@@ -81,8 +87,8 @@ def test_a_store_larger_than_its_first_map_is_compact_and_the_same_each_time(
 ) -> None:
     codes = np.arange(64 * 64).reshape(64, 64) % 300
 
-    def many() -> Iterator[tuple[np.ndarray, str]]:
-        return ((np.roll(codes, row), f"{row}") for row in range(2100))
+    def many() -> Iterator[Record]:
+        return (Record(np.roll(codes, row), f"{row}", row) for row in range(2100))
 
     for name in "ab":
         CodeStore.write(tmp_path / name, many(), shape=(64, 64), n_embed=300)
@@ -113,7 +119,7 @@ def test_a_failed_writing_leaves_the_old_store(tmp_path: Path) -> None:
     path = write(tmp_path / "a")
     before = path.read_bytes()
 
-    def broken() -> Iterator[tuple[np.ndarray, str]]:
+    def broken() -> Iterator[Record]:
         yield from records(5)
         raise RuntimeError("stopped")
 
@@ -127,7 +133,7 @@ def test_rows_of_several_entries(tmp_path: Path) -> None:
     wanted = records(2500)
     CodeStore.write(tmp_path / "a", iter(wanted), shape=SHAPE, n_embed=512)
     with CodeStore.open(tmp_path / "a") as store:
-        assert store.filenames == [name for _, name in wanted]
+        assert store.filenames == [record.filename for record in wanted]
         rows = [2499, 1024, 1023, 0, 2048, -2500]
         np.testing.assert_array_equal(store.batch(rows), np.stack([wanted[i][0] for i in rows]))
         for row in rows:
@@ -157,7 +163,7 @@ def test_codes_that_do_not_fit_are_named(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"n_embed is {n_embed}"):
             CodeStore.write(tmp_path / "a", [], shape=SHAPE, n_embed=n_embed)
     for value in (-1, 512):
-        bad = [*records(2), (np.full(SHAPE, value), "x")]
+        bad = [*records(2), Record(np.full(SHAPE, value), "x", 9)]
         with pytest.raises(ValueError, match="row 2: codes from"):
             CodeStore.write(tmp_path / "a", bad, shape=SHAPE, n_embed=512)
     with pytest.raises(ValueError, match=r"row 0: codes of shape \(4, 3\)"):

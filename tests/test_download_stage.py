@@ -90,7 +90,7 @@ def test_all_of_musti_comes_out_with_the_counts_that_it_has(
     # Of the 599 URLs two differ by a space before them alone.
     assert len({pair.image for pair in pairs}) == 598
     assert not [pair for pair in pairs if pair.title == "nan"]
-    assert {616, 669} & {pair.id for pair in pairs if pair.label == "YES"} == {616}
+    assert {616, 669} & {pair.id for pair in pairs if pair.match == "YES"} == {616}
     images = {}
     for pair in pairs:
         assert images.setdefault(pair.image, pair.split) == pair.split

@@ -124,8 +124,8 @@ def test_repeated_pairs_are_folded_and_yes_stands_against_no(tmp_path: Path) -> 
     intake = take(tmp_path, [*many(), *repeated])
     pairs = by_id(intake)
     assert left_out(intake) == {51: "repeated", 52: "repeated"}
-    assert (pairs[50].label, pairs[50].labels) == ("YES", ("dog", "smoke"))
-    assert pairs[53].label == "NO"
+    assert (pairs[50].match, pairs[50].objects) == ("YES", ("dog", "smoke"))
+    assert pairs[53].match == "NO"
     assert kept_share(intake) == 1.0
 
 

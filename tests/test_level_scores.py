@@ -7,14 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.data.captioned import PaintedTexts
+from pipeline.codes.captioned import CaptionedCodes
+from pipeline.data.captioned import CaptionedImages
 from pipeline.data.condition import TextCondition
+from pipeline.data.pairs import Pair
 from pipeline.evaluation.prior_scores import prior_scores
 from pipeline.evaluation.vqvae_scores import vqvae_scores
 from pipeline.models.pixelsnail import PixelSNAIL
-from pipeline.models.prior import Prior
-from pipeline.models.vqvae import VQVAE, VQVAEConfig, pack_levels
-from pipeline.training.pixelsnail import coded_levels
+from pipeline.models.vqvae import VQVAE, pack_levels
+from pipeline.priors.pixelsnail import PixelSNAILPrior
 
 N_EMBED = 16
 
@@ -28,14 +29,14 @@ def codes(count: int) -> Tensor:
 
 def test_a_collapsed_level_shows() -> None:
     torch.manual_seed(0)
-    config = VQVAEConfig(
+    vqvae = VQVAE(
         image_size=16, downsample=4, levels=2, n_embed=N_EMBED, embed_dim=4, channel=16,
         n_res_block=1, res_channel=8, quantizer="ema", commitment_weight=0.25, text_dim=6,
     )  # fmt: skip
     images = torch.randint(256, (12, 16, 16, 3), dtype=torch.uint8)
-    test = PaintedTexts(images, torch.randn(12, 6))
+    test = CaptionedImages(images, torch.randn(12, 6))
     captions = [str(i) for i in range(12)]
-    scores = vqvae_scores(VQVAE(config).eval(), test, captions, codes=codes(12), seed=0)
+    scores = vqvae_scores(vqvae.eval(), test, captions, codes=codes(12), seed=0)
     assert scores.values["codebook"] == {"perplexity": 1.0, "used": 1 / N_EMBED}
 
 
@@ -46,14 +47,15 @@ def test_the_unigram_model_knows_the_levels_apart() -> None:
     top = PixelSNAIL((2, 2), N_EMBED, **sizes)
     bottom = PixelSNAIL((4, 4), N_EMBED, **sizes, upper_shape=(2, 2), upper_n_class=N_EMBED)
     texts = TextCondition(torch.zeros(1, 6), torch.zeros(1, 1, 6), torch.ones(1, 1).bool())
-    levels = coded_levels(
-        codes(400), level_shapes=[(2, 2), (4, 4)], texts=torch.zeros(400, dtype=torch.int64),
-        condition=texts,
-    )  # fmt: skip
-    rows = torch.arange(400)
+    none = torch.zeros(400, dtype=torch.int64)
+    pairs = [
+        Pair(row, f"{row}.png", "train" if row < 300 else "test", "a", "", "a", "", ())
+        for row in range(400)
+    ]
     scores = prior_scores(
-        Prior([top, bottom]), levels, train=rows[:300], test=rows[300:], n_embed=N_EMBED, seed=0
-    )
+        PixelSNAILPrior([top, bottom]), CaptionedCodes(codes(400), pairs, none, texts, none),
+        torch.device("cpu"), level_shapes=[(2, 2), (4, 4)], n_embed=N_EMBED, seed=0,
+    )  # fmt: skip
     # The top's code is certain, each of the bottom's 16 cells costs 4 bits.
     assert scores.values["unigram"] == pytest.approx(16 * np.log2(N_EMBED) / 20, abs=0.05)
     assert scores.values["bits"] == pytest.approx(4.0)  # untrained: uniform

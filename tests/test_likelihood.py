@@ -1,4 +1,4 @@
-"""Bits a code in cases with a known answer."""
+"""Bits per code in cases with a known answer."""
 
 from __future__ import annotations
 

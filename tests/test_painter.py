@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -11,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pipeline.data.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
-from pipeline.models.prior import Prior
-from pipeline.models.vqvae import VQVAE, VQVAEConfig
-from pipeline.painter import Painter, SamplingSettings
+from pipeline.models.vqvae import VQVAE
+from pipeline.painter import Painter, PaintSettings
 from pipeline.painting_files import file_name, save_png
+from pipeline.priors import load_prior
+from pipeline.priors.pixelsnail import PixelSNAILPrior
 
 SETTINGS = {
     "temperature": 1.0, "top_k": 0, "top_p": 0.9, "guidance_scale": 1.5, "candidates": 3,
@@ -33,7 +33,7 @@ class Reader:
         rows = torch.tensor([[ord(p[0]) % 7, len(p), 1.0, 2.0] for p in prompts])
         pooled = torch.nn.functional.normalize(rows, dim=1)
         mask = torch.ones(len(prompts), 2, dtype=torch.bool)
-        return SimpleNamespace(pooled=pooled, tokens=pooled[:, None].repeat(1, 2, 1), mask=mask)
+        return TextCondition(pooled, pooled[:, None].repeat(1, 2, 1), mask)
 
     def match(self, images, texts):
         assert len(images) == len(texts)
@@ -43,11 +43,9 @@ class Reader:
 def build(levels: int) -> Painter:
     torch.manual_seed(0)
     vqvae = VQVAE(
-        VQVAEConfig(
-            image_size=16, downsample=4, levels=levels, n_embed=8, embed_dim=4, channel=8,
-            n_res_block=1, res_channel=8, quantizer="ema",
-            commitment_weight=1.0, text_dim=4,
-        )
+        image_size=16, downsample=4, levels=levels, n_embed=8, embed_dim=4, channel=8,
+        n_res_block=1, res_channel=8, quantizer="ema",
+        commitment_weight=1.0, text_dim=4,
     )  # fmt: skip
     vqvae.train()(torch.rand(8, 3, 16, 16) * 2 - 1, torch.randn(8, 4))
     shapes = vqvae.level_shapes
@@ -59,32 +57,32 @@ def build(levels: int) -> Painter:
         )
         torch.nn.init.normal_(prior.out.weight)
         priors.append(prior.eval())
-    return Painter(Reader(), Prior(priors), vqvae.eval())
+    return Painter(Reader(), PixelSNAILPrior(priors), vqvae.eval())
 
 
 @pytest.mark.parametrize("levels", [1, 2])
 def test_a_picture_does_not_depend_on_its_company(levels):
-    painter, settings = build(levels), SamplingSettings(**SETTINGS)
+    painter, settings = build(levels), PaintSettings(**SETTINGS)
     together = painter.paint(["ship", "dog", "a tree"], settings, samples=2, seed=3)
     alone = painter.paint(["a tree"], settings, samples=2, seed=3)
     assert [p.prompt for p in together] == ["ship", "ship", "dog", "dog", "a tree", "a tree"]
     for one, other in zip(together[4:], alone, strict=True):
         assert np.array_equal(one.image, other.image)
-        assert np.array_equal(one.first, other.first)
+        assert np.array_equal(one.unranked, other.unranked)
     assert not np.array_equal(alone[0].image, alone[1].image)
 
 
 def test_the_candidate_that_matches_best_is_chosen_and_the_first_is_kept_too():
     painter = build(1)
-    chosen = painter.paint(["ship"], SamplingSettings(**SETTINGS), samples=1, seed=0)[0]
-    single = SamplingSettings(**{**SETTINGS, "candidates": 1})
+    chosen = painter.paint(["ship"], PaintSettings(**SETTINGS), samples=1, seed=0)[0]
+    single = PaintSettings(**{**SETTINGS, "candidates": 1})
     first = painter.paint(["ship"], single, samples=1, seed=0)[0]
-    assert np.array_equal(chosen.first, first.image)
+    assert np.array_equal(chosen.unranked, first.image)
     assert chosen.match >= first.match
 
 
 def test_another_seed_is_another_picture():
-    painter, settings = build(1), SamplingSettings(**SETTINGS)
+    painter, settings = build(1), PaintSettings(**SETTINGS)
     one, other = (painter.paint(["ship"], settings, samples=1, seed=s)[0] for s in (0, 1))
     assert not np.array_equal(one.image, other.image)
 
@@ -92,13 +90,13 @@ def test_another_seed_is_another_picture():
 @pytest.mark.parametrize("bad", [{"temperature": 0.0}, {"top_p": 0.0}, {"candidates": 0}])
 def test_impossible_settings_are_refused(bad):
     with pytest.raises(ValidationError):
-        SamplingSettings(**{**SETTINGS, **bad})
+        PaintSettings(**{**SETTINGS, **bad})
 
 
 def test_a_prior_comes_back_with_all_its_levels(tmp_path):
     prior = build(2).prior
     prior.save_pretrained(tmp_path / "prior")
-    again = Prior.from_pretrained(tmp_path / "prior")
+    again = load_prior(tmp_path / "prior")
     assert [level.shape for level in again.levels] == [(2, 2), (4, 4)]
     assert PixelSNAIL.from_pretrained(tmp_path / "prior").shape == (4, 4)
 

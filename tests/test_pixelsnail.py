@@ -248,8 +248,8 @@ def test_a_folder_without_a_whole_prior_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"kernel_size": 1}, "kernel_size is 1"),
-        ({"channel": 0}, "at least 1"),
+        ({"kernel_size": 1}, "kernel_size = 1"),
+        ({"channel": 0}, "PixelSNAILConfig: channel = 0: Input should be greater"),
         ({"cross_attention": True, "token_dim": 0}, "cross_attention needs"),
         ({"upper_shape": (3, 5), "upper_n_class": 4}, "no multiple of"),
         ({"upper_shape": (2, 5), "upper_n_class": 0}, "upper_n_class is 0"),

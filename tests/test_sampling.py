@@ -10,20 +10,14 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pipeline import sampling
 from pipeline.data.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
-from pipeline.models.prior import Prior
-from pipeline.sampling import (
-    Sampler,
-    guide,
-    gumbel,
-    keep_top_k,
-    keep_top_p,
-    picker,
-    sample_codes,
-)
+from pipeline.priors.pixelsnail import PixelSNAILPrior
+from pipeline.priors.settings import DrawSettings
+from pipeline.sampling import autoregressive, sample_codes
+from pipeline.sampling.autoregressive import Sampler
+from pipeline.sampling.logits import guide, gumbel, keep_top_k, keep_top_p, picker
 
 ROWS = 3
 
@@ -115,7 +109,7 @@ def test_a_cached_step_gives_the_full_passs_logits(switch: str) -> None:
     cond, upper = inputs(prior)
     codes = torch.randint(11, (ROWS, *prior.shape))
     wanted = prior(codes, cond, upper=upper)
-    cache = CachedPixelSNAIL(prior, rows=ROWS)
+    cache = CachedPixelSNAIL(prior, batch=ROWS)
     cache.begin(prior.context(ROWS, cond, upper=upper))
     for i in range(prior.shape[0]):
         cache.start_row(i)
@@ -198,7 +192,7 @@ class Tape(TorchDispatchMode):
                     old.copy_(new)
 
 
-def record(steps: Sequence[sampling.Work]) -> list[sampling.Work]:
+def record(steps: Sequence[autoregressive.Work]) -> list[autoregressive.Work]:
     tapes = [Tape() for _ in steps]
     for tape, step in zip(tapes, steps, strict=True):
         with tape:
@@ -209,8 +203,8 @@ def record(steps: Sequence[sampling.Work]) -> list[sampling.Work]:
 @pytest.mark.parametrize("switch", SWITCHES)
 def test_replayed_rows_draw_what_the_steps_do(switch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no CUDA device here: what is recorded is what torch was asked to do."""
-    monkeypatch.setattr(sampling, "RECORDED", ("cpu",))
-    monkeypatch.setattr(sampling, "record", record)
+    monkeypatch.setattr(autoregressive, "RECORDED", ("cpu",))
+    monkeypatch.setattr(autoregressive, "record", record)
     prior = build(**SWITCHES[switch])
     sampler = build_sampler(prior)
     for number in range(4):
@@ -222,7 +216,7 @@ def test_replayed_rows_draw_what_the_steps_do(switch: str, monkeypatch: pytest.M
 def test_a_recording_that_draws_other_codes_or_fails_is_not_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(steps: Sequence[sampling.Work]) -> list[sampling.Work]:
+    def fail(steps: Sequence[autoregressive.Work]) -> list[autoregressive.Work]:
         raise RuntimeError("no graphs today")
 
     prior = build()
@@ -230,8 +224,8 @@ def test_a_recording_that_draws_other_codes_or_fails_is_not_used(
         (lambda steps: [lambda: None for _ in steps], "other codes"),
         (fail, "no graphs today"),
     ):
-        monkeypatch.setattr(sampling, "RECORDED", ("cpu",))
-        monkeypatch.setattr(sampling, "record", instead)
+        monkeypatch.setattr(autoregressive, "RECORDED", ("cpu",))
+        monkeypatch.setattr(autoregressive, "record", instead)
         sampler = build_sampler(prior)
         for number in range(4):
             assert_draws(prior, sampler, number)
@@ -321,14 +315,17 @@ def test_sampling_leaves_a_prior_in_training_in_training() -> None:
 
 def test_a_prior_in_bfloat16_draws_nearly_the_same() -> None:
     prior, cond = build(cross_attention=True), texts()
-    cast = Prior([prior]).cast(torch.bfloat16).levels[0]
-    settings = {"top_k": 3, "guidance_scale": 1.5}
+    settings = {"temperature": 1.0, "top_k": 3, "top_p": 1.0, "guidance_scale": 1.5}
     exact, rough = (
-        sample_codes(each, cond, generator=seeds(4, 5, 6), **settings) for each in (prior, cast)
+        PixelSNAILPrior([prior]).drawing(DrawSettings(**settings, precision=precision))
+        for precision in ("fp32", "bf16")
     )
-    assert (exact[:, 0] == rough[:, 0]).float().mean() > 0.8  # later rows follow what differs
+    assert [d.levels[0].model.out.weight.dtype for d in (exact, rough)] == [
+        torch.float32, torch.bfloat16,
+    ]  # fmt: skip
+    same = exact(cond, seeds(4, 5, 6))[:, 0] == rough(cond, seeds(4, 5, 6))[:, 0]
+    assert same.float().mean() > 0.8  # later rows follow what differs
     assert prior.out.weight.dtype == torch.float32
-    assert cast.out.weight.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(

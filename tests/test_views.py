@@ -1,13 +1,9 @@
-"""Pictures on their way into a model, and the order of the code store."""
+"""Pictures on their way into a model."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
-from pipeline.codes.encode import coded_views, store_rows
-from pipeline.data.captioned import PaintedTexts
-from pipeline.data.pairs import Pair
 from pipeline.data.views import shifted, to_float, to_uint8
 
 
@@ -27,36 +23,3 @@ def test_a_shift_moves_the_picture_by_whole_pixels_within_its_bounds():
     assert corners <= allowed
     assert len(corners) > 5
     assert torch.equal(shifted(image, max_shift=0), image)
-
-
-class Means:
-    """Stands for a VQ-VAE: a picture's code is the brightness of its middle."""
-
-    def parameters(self):
-        return iter([torch.zeros(1)])
-
-    def encode(self, images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
-        return to_uint8(images)[:, 3:4, 3:4, 0].long()
-
-
-def pair(number: int, split: str) -> Pair:
-    return Pair(number, f"{number}.png", split, "a ship", "", "a ship", "YES", ())
-
-
-def test_the_store_holds_every_pair_once_as_it_is_and_training_pairs_again_shifted():
-    pairs = [pair(0, "train"), pair(1, "test"), pair(2, "train"), pair(3, "val")]
-    ramp = np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1)
-    images = torch.from_numpy(np.broadcast_to(ramp, (4, 8, 8, 3)).copy())
-    painted = PaintedTexts(images, torch.zeros(4, 2))
-    records = list(coded_views(Means(), painted, pairs, views=3, max_shift=2, seed=1))
-    assert [name for _, name in records] == [
-        "0.png", "1.png", "2.png", "3.png", "0.png", "2.png", "0.png", "2.png",
-    ]  # fmt: skip
-    assert store_rows(pairs, records=len(records)).tolist() == [0, 1, 2, 3, 0, 2, 0, 2]
-    codes = [int(grid[0, 0]) for grid, _ in records]
-    assert codes[:4] == [27] * 4
-    assert set(codes[4:]) != {27}
-
-
-def test_a_store_without_training_pairs_is_just_its_pairs():
-    assert store_rows([pair(0, "test")], records=1).tolist() == [0]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from pipeline.data.captioned import PaintedTexts
+from pipeline.data.captioned import CaptionedImages
 from pipeline.errors import UserError
 from pipeline.models.quantizer import Quantizer, fsq_levels
 from pipeline.models.vqvae import VQVAE, pack_levels, unpack_levels
@@ -82,7 +82,7 @@ def test_what_the_text_says_need_not_be_in_the_codes():
     texts = F.normalize(torch.randn(6, 6, generator=generator), dim=1).repeat(4, 1)
     task = VQVAETask(
         (chosen := settings(n_embed=2, text_dropout=0.0)).build(6),
-        PaintedTexts(images, texts), PaintedTexts(images, texts), chosen,
+        CaptionedImages(images, texts), CaptionedImages(images, texts), chosen,
     )  # fmt: skip
     optimizer = torch.optim.Adam(task.model.parameters(), lr=1e-2)
     for _ in range(150):
@@ -92,7 +92,7 @@ def test_what_the_text_says_need_not_be_in_the_codes():
         optimizer.zero_grad()
     task.model.eval()
     told = task.validate(task.model)["loss"]
-    task.val = PaintedTexts(images, texts.roll(1, dims=0))
+    task.val = CaptionedImages(images, texts.roll(1, dims=0))
     misled = task.validate(task.model)["loss"]
     assert told < 0.5 * misled
 

@@ -30,7 +30,7 @@ TINY = {
         **SMALL_TRAINING, "channel": 32, "n_block": 1, "n_res_block": 1, "res_channel": 16,
     },
     "generate": {"test_prompts": 10, "candidates": 2, "batch_size": 8},
-    "evaluate": {"pictures_per_label": 2, "shown": 8},
+    "evaluate": {"pictures_per_label": 2, "grid_pictures": 8},
 }  # fmt: skip
 ENVIRONMENT = {
     **os.environ,

@@ -1,18 +1,16 @@
-"""The order of the code store: which record holds which pair's codes, and of which view.
+"""Filling the code store: every captioned picture, and shifted views of the training ones.
 
-All captioned pairs come first, in the table's order, as they are; then, a view at a time, the
-training pairs again, shifted by some pixels. A prior that sees several views of a painting learns
-it by heart later.
+A prior that sees several views of a painting learns it by heart later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 
-from pipeline.data.captioned import PaintedTexts
+from pipeline.codes.store import Record
+from pipeline.data.captioned import CaptionedImages
 from pipeline.data.pairs import Pair
 from pipeline.data.views import shifted, to_float
 from pipeline.models.vqvae import VQVAE
@@ -20,42 +18,33 @@ from pipeline.models.vqvae import VQVAE
 BATCH = 128
 
 
-def coded_views(
+def encoded_views(
     vqvae: VQVAE,
-    painted: PaintedTexts,
+    captioned: CaptionedImages,
     pairs: Sequence[Pair],
     *,
     views: int,
     max_shift: int,
     seed: int,
-) -> Iterator[tuple[np.ndarray, str]]:
-    """Yield codes (h, w) and the picture's file name, a record at a time, in the store's order."""
-    device = next(vqvae.parameters()).device
-    generator = torch.Generator().manual_seed(seed)
-    for view in range(views):
-        for rows in _view_rows(pairs, view).split(BATCH):
-            images = to_float(painted.images[rows].to(device))
-            if view > 0:
-                images = shifted(images, max_shift=max_shift, generator=generator)
-            codes = vqvae.encode(images, painted.text_embeds[rows].to(device))
-            for row, grid in zip(rows.tolist(), codes.cpu().numpy(), strict=True):
-                yield grid, pairs[row].image
-
-
-def store_rows(pairs: Sequence[Pair], *, records: int) -> torch.Tensor:
-    """The pair (its index) that each record of the store shows.
+) -> Iterator[Record]:
+    """Yield the store's records: all pairs as they are, then further views of the training pairs.
 
     Args:
-        pairs: the captioned pairs that the store was made from.
-        records: how many records the store has.
-
-    Returns:
-        (records,) int64.
+        captioned: the pictures and caption embeddings of `pairs`, in their order.
+        views: of each training picture, the first as it is.
+        max_shift: of the further views, in pixels each way.
+        seed: of the shifts.
     """
-    training = max(1, len(_view_rows(pairs, 1)))
-    views = 1 + (records - len(pairs)) // training
-    return torch.cat([_view_rows(pairs, view) for view in range(views)])
-
-
-def _view_rows(pairs: Sequence[Pair], view: int) -> torch.Tensor:
-    return torch.tensor([i for i, p in enumerate(pairs) if view == 0 or p.split == "train"])
+    device = next(vqvae.parameters()).device
+    generator = torch.Generator().manual_seed(seed)
+    in_training = [row for row, pair in enumerate(pairs) if pair.split == "train"]
+    training = torch.tensor(in_training, dtype=torch.int64)
+    for view in range(views if in_training else 1):
+        rows_of_view = torch.arange(len(pairs)) if view == 0 else training
+        for rows in rows_of_view.split(BATCH):
+            images = to_float(captioned.images[rows].to(device))
+            if view > 0:
+                images = shifted(images, max_shift=max_shift, generator=generator)
+            codes = vqvae.encode(images, captioned.text_embeds[rows].to(device)).cpu().numpy()
+            for row, grid in zip(rows.tolist(), codes, strict=True):
+                yield Record(grid, pairs[row].image, pairs[row].id, view)

@@ -1,12 +1,12 @@
-"""The code store: an LMDB file of code grids with their pictures' names, read in place.
+"""The code store: an LMDB file of code grids and of whose they are, read in place.
 
 One file, no lock file. An entry holds 1,024 records (the last one what is left), for looking a key
 up costs more than copying a grid: the codes, row after row, as little-endian unsigned integers of
-the smallest type that holds `n_embed` of them; then where each name ends, as `<u4`; then the
-pictures' file names in UTF-8. Keys are the entries' numbers, four bytes big-endian, so that LMDB's
-order is the rows' order; the key `meta` holds the header, as JSON. Behind LMDB's last page stands
-a CRC-32 of all before it, checked when the file is opened: LMDB follows whatever its pages say, so
-a flipped bit in them could end the process.
+the smallest type that holds `n_embed` of them; then the pairs' ids, as `<i8`; the views, as `<u2`;
+where each name ends, as `<u4`; the pictures' file names in UTF-8. Keys are the entries' numbers,
+four bytes big-endian, so that LMDB's order is the rows' order; the key `meta` holds the header, as
+JSON. Behind LMDB's last page stands a CRC-32 of all before it, checked when the file is opened:
+LMDB follows whatever its pages say, so a flipped bit in them could end the process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import lmdb
 import numpy as np
@@ -25,14 +25,31 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.files import remove, replacing
 
-FORMAT, VERSION = "codebrush codes", 3
+FORMAT, VERSION = "codebrush codes", 4
 META = b"meta"  # sorts behind every entry: as a number it is 1.8 thousand million
 CHECKSUM = 4  # bytes, at the end of the file
 BLOCK = 1 << 20  # bytes summed at a time
 ROWS = 1024  # of an entry: few enough for what is packed at a time to stay in the cache
+IDS, VIEWS = np.dtype("<i8"), np.dtype("<u2")
 ENDS = np.dtype("<u4")  # of names, in bytes from the first one
 MAP_GROWTH = 4  # the map grows by this factor; it is address space and sparse file, not memory
 FIRST_MAP = 1 << 24
+
+
+class Record(NamedTuple):
+    """One grid of codes, and what it is of.
+
+    Attributes:
+        codes: (h, w) of any integer type.
+        filename: of the picture, in the images folder.
+        id: of the pair whose picture and caption were encoded.
+        view: 0 for the picture as it is, 1 and up for shifted ones.
+    """
+
+    codes: np.ndarray
+    filename: str
+    id: int
+    view: int = 0
 
 
 class CodeStore:
@@ -80,8 +97,8 @@ class CodeStore:
         entry, place = divmod(self._place(row), ROWS)
         start = place * self._size
         codes = np.frombuffer(self._entries[entry][start : start + self._size], self._dtype)
-        ends, text = self._names(entry)
-        name = text[ends[place - 1] if place else 0 : ends[place]]
+        parts = self._parts(entry)
+        name = parts.names[parts.ends[place - 1] if place else 0 : parts.ends[place]]
         return codes.reshape(self.shape), str(name, "utf-8")
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, str]]:
@@ -100,21 +117,36 @@ class CodeStore:
         return np.frombuffer(bytearray().join(grids), self._dtype).reshape(-1, *self.shape)
 
     @property
+    def ids(self) -> np.ndarray:
+        """The id of each record's pair, (len,) int64, in the rows' order."""
+        parts = [self._parts(entry).ids for entry in range(len(self._entries))]
+        return np.concatenate([np.empty(0, np.int64), *parts])
+
+    @property
+    def views(self) -> np.ndarray:
+        """Which view of its picture each record is, (len,) int64; 0: as it is."""
+        parts = [self._parts(entry).views for entry in range(len(self._entries))]
+        return np.concatenate([np.empty(0, np.int64), *parts])
+
+    @property
     def filenames(self) -> list[str]:
         """The pictures' file names, in the rows' order."""
         names: list[str] = []
         for entry in range(len(self._entries)):
-            ends, text = self._names(entry)
-            bounds = pairwise([0, *ends.tolist()])
-            names.extend(str(text[start:end], "utf-8") for start, end in bounds)
+            parts = self._parts(entry)
+            bounds = pairwise([0, *parts.ends.tolist()])
+            names.extend(str(parts.names[start:end], "utf-8") for start, end in bounds)
         return names
 
-    def _names(self, entry: int) -> tuple[np.ndarray, memoryview]:
-        """Where each of an entry's names ends, and all of them in one."""
+    def _parts(self, entry: int) -> _Parts:
+        """What stands behind an entry's codes."""
         rows = min(ROWS, self._count - entry * ROWS)
-        start = rows * self._size
-        ends = np.frombuffer(self._entries[entry], ENDS, rows, start)
-        return ends, self._entries[entry][start + ends.nbytes :]
+        start, columns = rows * self._size, []
+        for dtype in (IDS, VIEWS, ENDS):
+            columns.append(np.frombuffer(self._entries[entry], dtype, rows, start))
+            start += columns[-1].nbytes
+        ids, views, ends = columns
+        return _Parts(ids, views, ends, self._entries[entry][start:])
 
     def _place(self, row: int) -> int:
         if 0 <= row < self._count:
@@ -146,7 +178,7 @@ class CodeStore:
     @staticmethod
     def write(
         path: Path | str,
-        records: Iterable[tuple[np.ndarray, str]],
+        records: Iterable[Record],
         *,
         shape: tuple[int, int],
         n_embed: int,
@@ -154,8 +186,7 @@ class CodeStore:
         """Write a store; it appears at `path` when it is whole. The same records, the same bytes.
 
         Args:
-            records: codes (h, w) of any integer type and the picture's file name; taken as they
-                come, so that memory stays flat.
+            records: taken as they come, so that memory stays flat.
 
         Returns:
             The number of records.
@@ -179,6 +210,15 @@ class CodeStore:
         return count
 
 
+class _Parts(NamedTuple):
+    """An entry without its codes: a value for each record, and all names in one."""
+
+    ids: np.ndarray
+    views: np.ndarray
+    ends: np.ndarray
+    names: memoryview
+
+
 def _smallest_dtype(n_embed: int) -> np.dtype:
     for name in ("<u1", "<u2", "<u4"):
         if 1 <= n_embed <= np.iinfo(name).max + 1:
@@ -187,7 +227,7 @@ def _smallest_dtype(n_embed: int) -> np.dtype:
 
 
 def _packed(
-    records: Iterable[tuple[np.ndarray, str]],
+    records: Iterable[Record],
     *,
     shape: tuple[int, int],
     n_embed: int,
@@ -196,19 +236,24 @@ def _packed(
     """Check records and pack them; yields for each entry how many it holds, and its bytes."""
     remaining, first = iter(records), 0
     while chunk := list(islice(remaining, ROWS)):
-        if {codes.shape for codes, _ in chunk} != {shape}:
-            place = next(i for i, (codes, _) in enumerate(chunk) if codes.shape != shape)
-            other = chunk[place][0].shape
+        if {record.codes.shape for record in chunk} != {shape}:
+            place = next(i for i, record in enumerate(chunk) if record.codes.shape != shape)
+            other = chunk[place].codes.shape
             raise ValueError(f"row {first + place}: codes of shape {other}, expected {shape}")
-        grids = np.concatenate([codes for codes, _ in chunk])  # stacking costs twice as much
+        grids = np.concatenate([record.codes for record in chunk])  # stacking costs twice as much
         if grids.min() < 0 or grids.max() >= n_embed:
             place = int(((grids < 0) | (grids >= n_embed)).any(axis=1).argmax()) // shape[0]
-            wrong = chunk[place][0]
+            wrong = chunk[place].codes
             low, high = wrong.min(), wrong.max()
             raise ValueError(f"row {first + place}: codes from {low} to {high}, n_embed {n_embed}")
-        names = [name.encode("utf-8") for _, name in chunk]
-        ends = np.cumsum([len(name) for name in names]).astype(ENDS)
-        yield len(chunk), b"".join((grids.astype(dtype).tobytes(), ends.tobytes(), *names))
+        names = [record.filename.encode("utf-8") for record in chunk]
+        columns = (
+            grids.astype(dtype),
+            np.array([record.id for record in chunk], dtype=IDS),
+            np.array([record.view for record in chunk], dtype=VIEWS),
+            np.cumsum([len(name) for name in names]).astype(ENDS),
+        )
+        yield len(chunk), b"".join((*(column.tobytes() for column in columns), *names))
         first += len(chunk)
 
 

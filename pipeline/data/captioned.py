@@ -15,8 +15,8 @@ from pipeline.data.pairs import Pair
 
 
 @dataclass(frozen=True)
-class PaintedTexts:
-    """Pictures with their texts' embeddings.
+class CaptionedImages:
+    """Pictures with the embeddings of their captions.
 
     Attributes:
         images: (N, H, W, 3) uint8.
@@ -29,11 +29,11 @@ class PaintedTexts:
     @classmethod
     def load(
         cls, pairs: Sequence[Pair], texts: TextEmbeddings, *, images: Path, image_size: int
-    ) -> PaintedTexts:
+    ) -> CaptionedImages:
         """Read the pictures of captioned `pairs` from the folder `images`."""
         pixels = load_images(images, [pair.image for pair in pairs], image_size)
         rows = texts.rows([pair.caption for pair in pairs])
-        return cls(torch.from_numpy(pixels), texts.pooled[rows])
+        return cls(torch.from_numpy(pixels), texts.condition.pooled[rows])
 
     def __len__(self) -> int:
         return len(self.images)

@@ -1,4 +1,4 @@
-"""What a text says to the prior."""
+"""What a text says to the models: one embedding of the whole, and a state for each token."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TextCondition:
-    """B texts as BLIP's text encoder reads them.
+    """B texts as BLIP's text encoder reads them, without a picture.
 
     Attributes:
-        pooled: (B, D) float, L2-normalised.
-        tokens: (B, T, C) float, last hidden states.
+        pooled: (B, D) float, L2-normalised, in the space of BLIP's image embeddings.
+        tokens: (B, T, C) float, last hidden states; 0 behind a text's end.
         mask: (B, T) bool, True = a token; at least one in each row.
     """
 

@@ -61,15 +61,11 @@ class TextEmbeddings:
 
     Attributes:
         texts: distinct and sorted.
-        pooled: (N, D) float32, L2-normalised.
-        tokens: (N, T, C) float16, last hidden states; 0 behind a text's end.
-        mask: (N, T) bool, True = a token.
+        condition: a row for each text, in float32; the file holds the tokens in float16.
     """
 
     texts: tuple[str, ...]
-    pooled: Tensor
-    tokens: Tensor
-    mask: Tensor
+    condition: TextCondition
 
     def rows(self, texts: Sequence[str]) -> Tensor:
         """The rows of these texts, int64 (len(texts),).
@@ -79,13 +75,10 @@ class TextEmbeddings:
         """
         return _rows(self.texts, texts, "text")
 
-    def condition(self) -> TextCondition:
-        """All of them as a condition for the prior, in float32."""
-        return TextCondition(self.pooled, self.tokens.float(), self.mask)
-
     def save(self, path: Path) -> None:
         """Write them to one file."""
-        tensors = {"pooled": self.pooled, "tokens": self.tokens, "mask": self.mask}
+        states = self.condition
+        tensors = {"pooled": states.pooled, "tokens": states.tokens.half(), "mask": states.mask}
         _save(path, tensors, names=self.texts)
 
     @classmethod
@@ -96,7 +89,9 @@ class TextEmbeddings:
             UserError: the file is missing or damaged.
         """
         tensors, texts = _load(path, ("pooled", "tokens", "mask"))
-        return cls(texts, **tensors)
+        return cls(
+            texts, TextCondition(tensors["pooled"], tensors["tokens"].float(), tensors["mask"])
+        )
 
 
 def _rows(known: Sequence[str], wanted: Sequence[str], what: str) -> Tensor:

@@ -23,10 +23,10 @@ class Pair:
         split: "train", "val" or "test".
         caption: what the picture may be painted from; "" for none. A picture's pairs never repeat a
             caption, so a loop over the pairs that have one meets each (picture, caption) once.
-        text: the text that `label` speaks of, normalised.
+        text: a passage, normalised, which belongs to the picture or not: see `match`.
         title: the picture's title in the row's language; "" for none.
-        label: "YES" (text and picture belong together), "NO", or "" for unknown.
-        labels: what is in the picture.
+        match: "YES" (text and picture belong together), "NO", or "" for unknown.
+        objects: what is in the picture, the main one first.
     """
 
     id: int
@@ -35,8 +35,14 @@ class Pair:
     caption: str
     text: str
     title: str
-    label: str
-    labels: tuple[str, ...]
+    match: str
+    objects: tuple[str, ...]
+
+
+    @property
+    def main_object(self) -> str:
+        """What the picture is of; "" where that is unknown."""
+        return self.objects[0] if self.objects else ""
 
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
@@ -62,7 +68,7 @@ def _pair(record: dict[str, Any], where: str) -> Pair:
         raise UserError(f"{where}: expected the keys {', '.join(sorted(names))}")
     if record["split"] not in SPLITS:
         raise UserError(f"{where}: split = {record['split']!r}: allowed are {', '.join(SPLITS)}")
-    return Pair(**{**record, "labels": tuple(record["labels"])})
+    return Pair(**{**record, "objects": tuple(record["objects"])})
 
 
 def captioned(pairs: Iterable[Pair], split: str | None = None) -> list[Pair]:

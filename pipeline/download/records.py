@@ -79,8 +79,8 @@ class Record:
             caption=self.caption,
             text=self.text,
             title=self.title,
-            label=self.label,
-            labels=self.labels,
+            match=self.label,
+            objects=self.labels,
         )
 
 

@@ -79,7 +79,7 @@ def data_metrics(intake: Intake) -> dict[str, Any]:
     """Counts for `metrics/data.json`: of what is there, and of what is missing by reason."""
     by_split = {split: [p for p in intake.pairs if p.split == split] for split in SPLITS}
     sizes = Counter(intake.groups.values())
-    labels = Counter({"YES": "yes", "NO": "no", "": "unknown"}[p.label] for p in intake.pairs)
+    labels = Counter({"YES": "yes", "NO": "no", "": "unknown"}[p.match] for p in intake.pairs)
     return {
         "rows": len(intake.records) + len(intake.refused),
         "kept_share": kept_share(intake),

@@ -17,7 +17,7 @@ from pipeline.evaluation.matching import (
     retrieval,
     similarity,
 )
-from pipeline.evaluation.scores import Scores
+from pipeline.evaluation.scores import Figures, Scores, prefixed
 from pipeline.evaluation.shuffling import shuffled_rows
 from pipeline.models.blip import Blip
 
@@ -41,51 +41,57 @@ def blip_scores(
         seed: of the draw of mismatched captions.
     """
     scores = Scores()
-    shown = captioned(pairs)
-    texts = [pair.caption for pair in shown]
-    pictures = sorted({pair.image for pair in shown})
-    seen = image_embeds.vectors[image_embeds.rows([pair.image for pair in shown])].numpy()
-    read = text_embeds.pooled[text_embeds.rows(texts)].numpy()
+    asked = captioned(pairs)
+    pictures = load_images(images, [pair.image for pair in asked], blip.image_size)
+    texts = [pair.caption for pair in asked]
 
-    def probabilities(captions: Sequence[str]) -> np.ndarray:
-        pixels = load_images(images, [pair.image for pair in shown], blip.image_size)
-        return blip.match(pixels, captions)
-
-    def both() -> dict[str, object]:
-        other = shuffled_rows(texts, seed=seed)
-        matched = probabilities(texts)
-        mismatched = probabilities([texts[row] for row in other])
-        return {
-            "matching": matching(matched, mismatched, threshold=threshold),
-            "matched_only": matched_only(matched, threshold=threshold),
-            "probability": {
-                "matched": similarity(matched),
-                "mismatched": similarity(mismatched),
-            },
-            "similarity": {
-                "matched": similarity((seen * read).sum(axis=1)),
-                "mismatched": similarity((seen * read[other]).sum(axis=1)),
-            },
-        }
-
-    scores.measure_all(both, name="matching")  # type: ignore[arg-type]
-    scores.measure(
+    seen = image_embeds.vectors[image_embeds.rows([pair.image for pair in asked])].numpy()
+    read = text_embeds.condition.pooled[text_embeds.rows(texts)].numpy()
+    scores.take(
+        "matching",
+        _matching(blip, pictures, texts, seen=seen, read=read, threshold=threshold, seed=seed),
+        under="",
+    )
+    names = sorted({pair.image for pair in asked})
+    scores.take(
         "retrieval",
-        lambda: retrieval(
-            image_embeds.vectors[image_embeds.rows(pictures)].numpy(),
+        retrieval(
+            image_embeds.vectors[image_embeds.rows(names)].numpy(),
             read,
             texts,
-            [pictures.index(pair.image) for pair in shown],
+            [names.index(pair.image) for pair in asked],
         ),
     )
-    labelled = [pair for pair in pairs if pair.label and pair.text]
-    pixels = load_images(images, [pair.image for pair in labelled], blip.image_size)
-    scores.measure(
-        "subtask1",  # MUSTI's: does the passage speak of a smell that the picture shows?
-        lambda: relatedness(
-            [pair.label for pair in labelled],
-            blip.match(pixels, [pair.text for pair in labelled]),
-            threshold=threshold,
-        ),
-    )
+    # MUSTI's: does the passage speak of a smell that the picture shows?
+    labelled = [pair for pair in pairs if pair.match and pair.text]
+    pictures = load_images(images, [pair.image for pair in labelled], blip.image_size)
+    probabilities = blip.match(pictures, [pair.text for pair in labelled])
+    matches_labelled = [pair.match for pair in labelled]
+    scores.take("subtask1", relatedness(matches_labelled, probabilities, threshold=threshold))
     return scores
+
+
+def _matching(
+    blip: Blip,
+    pictures: np.ndarray,
+    texts: Sequence[str],
+    *,
+    seen: np.ndarray,
+    read: np.ndarray,
+    threshold: float,
+    seed: int,
+) -> Figures:
+    """Probabilities and similarities of matched pairs, and of pictures beside others' captions.
+
+    Args:
+        seen, read: (N, D), embeddings of the pictures and of the texts.
+    """
+    other = shuffled_rows(texts, seed=seed)
+    matched = blip.match(pictures, texts)
+    mismatched = blip.match(pictures, [texts[row] for row in other])
+    yield from prefixed("matching", matching(matched, mismatched, threshold=threshold))
+    yield from prefixed("matched_only", matched_only(matched, threshold=threshold))
+    yield from prefixed("probability.matched", similarity(matched))
+    yield from prefixed("probability.mismatched", similarity(mismatched))
+    yield from prefixed("similarity.matched", similarity((seen * read).sum(axis=1)))
+    yield from prefixed("similarity.mismatched", similarity((seen * read[other]).sum(axis=1)))

@@ -23,6 +23,7 @@ from nltk.translate.meteor_score import single_meteor_score
 from rouge_score.rouge_scorer import RougeScorer
 
 from pipeline.errors import UserError
+from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -42,14 +43,14 @@ class Words:
         return words(text)
 
 
-def caption_overlap(prompts: Sequence[str], captions: Sequence[str]) -> dict[str, float]:
+def caption_overlap(prompts: Sequence[str], captions: Sequence[str]) -> Figures:
     """BLEU and ROUGE of captions, each against its one prompt.
 
     Args:
         prompts: (N,) what pictures were painted from.
         captions: (N,) what a captioner says of them.
 
-    Returns:
+    Yields:
         bleu: corpus BLEU-4 without smoothing (Papineni et al. 2002), the figure that papers give:
             nltk's number where all captions have four words or more. nltk holds the runs of words
             that a shorter caption cannot have against it, and gives right captions of two words
@@ -72,12 +73,10 @@ def caption_overlap(prompts: Sequence[str], captions: Sequence[str]) -> dict[str
     ]
     scorer = RougeScorer(["rouge1", "rougeL"], use_stemmer=False, tokenizer=Words())
     rouge = [scorer.score(p, c) for p, c in zip(prompts, captions, strict=True)]
-    return {
-        "bleu": _corpus_bleu(asked, said),
-        "bleu_smoothed": sum(smoothed) / len(smoothed),
-        "rouge_1": sum(float(r["rouge1"].fmeasure) for r in rouge) / len(rouge),
-        "rouge_l": sum(float(r["rougeL"].fmeasure) for r in rouge) / len(rouge),
-    }
+    yield "bleu", _corpus_bleu(asked, said)
+    yield "bleu_smoothed", sum(smoothed) / len(smoothed)
+    yield "rouge_1", sum(float(r["rouge1"].fmeasure) for r in rouge) / len(rouge)
+    yield "rouge_l", sum(float(r["rougeL"].fmeasure) for r in rouge) / len(rouge)
 
 
 def _corpus_bleu(asked: Sequence[list[str]], said: Sequence[list[str]]) -> float:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
 
-def codebook_use(codes: np.ndarray, n_embed: int) -> dict[str, float]:
+def codebook_use(codes: np.ndarray, n_embed: int) -> Figures:
     """Perplexity of the codes' frequencies (in codes, of n_embed) and the share that occurs at all.
 
     Args:
         codes: any shape, integers in [0, n_embed).
         n_embed: how many values a code has.
 
-    Returns:
+    Yields:
         perplexity in [1, n_embed]: how many codes, equally used, would be as hard to guess; used in
         (0, 1].
 
@@ -27,7 +28,5 @@ def codebook_use(codes: np.ndarray, n_embed: int) -> dict[str, float]:
         raise ValueError(f"codes in [{codes.min()}, {codes.max()}], expected [0, {n_embed})")
     counts = np.bincount(codes.ravel(), minlength=n_embed)
     shares = counts[counts > 0] / codes.size
-    return {
-        "perplexity": float(np.exp(-(shares * np.log(shares)).sum())),
-        "used": float((counts > 0).mean()),
-    }
+    yield "perplexity", float(np.exp(-(shares * np.log(shares)).sum()))
+    yield "used", float((counts > 0).mean())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.evaluation.generation_scores import Gallery
+from pipeline.evaluation.gallery import Gallery
 from pipeline.evaluation.memorising import Nearest
 from pipeline.evaluation.plots import comparison_grid, image_grid, scatter, write_png
 from pipeline.evaluation.projection import pca, tsne
@@ -52,24 +52,25 @@ def draw_latents(
     return left_out
 
 
-def draw_reconstructions(original: np.ndarray, painted: np.ndarray, pictures: Path) -> None:
+def draw_reconstructions(real: np.ndarray, reconstructed: np.ndarray, pictures: Path) -> None:
     """Pictures (N, H, W, 3) uint8 above what the VQ-VAE makes of them."""
-    rows = {"original": original, "painted": painted}
+    rows = {"real": real, "reconstructed": reconstructed}
     write_png(pictures / "reconstructions.png", comparison_grid(rows, columns=COLUMNS, scale=2))
 
 
 def draw_generated(
-    gallery: Gallery, training: np.ndarray, nearest: Nearest, pictures: Path, *, shown: int
+    gallery: Gallery, training: np.ndarray, nearest: Nearest, pictures: Path, *, count: int
 ) -> None:
     """The first generated pictures under their prompts; the least novel beside what they are like.
 
     Args:
+        count: how many pictures the first grid has; the second has half of it.
         training: (N, H, W, 3) uint8, which the rows of `nearest` count.
     """
     images, prompts = gallery.images["generated"], gallery.prompts
-    grid = image_grid(images[:shown], prompts[:shown], columns=COLUMNS, scale=2)
+    grid = image_grid(images[:count], prompts[:count], columns=COLUMNS, scale=2)
     write_png(pictures / "generated.png", grid)
-    closest = np.argsort(nearest.distances, kind="stable")[: shown // 2]
+    closest = np.argsort(nearest.distances, kind="stable")[: count // 2]
     rows = {
         "generated": images[closest],
         "nearest\nin training": training[nearest.rows[closest]],

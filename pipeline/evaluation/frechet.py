@@ -11,6 +11,7 @@ from itertools import cycle
 
 import numpy as np
 
+from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
 MOST_PARTS = 20  # of a large set; by then the mean strays little
@@ -57,7 +58,7 @@ def _centred(embeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def frechet_distances(
     test: np.ndarray, others: Mapping[str, np.ndarray], *, seed: int
-) -> dict[str, float]:
+) -> Figures:
     """The distance of each set to the real test set, all cut into parts of the smallest's size.
 
     Only so are they comparable: of training pictures (the ceiling: real pictures too), of
@@ -80,7 +81,8 @@ def frechet_distances(
         pairs = zip(_parts(embeds, size, seed), cycle(real), strict=False)
         return float(np.mean([frechet_distance(part, beside) for part, beside in pairs]))
 
-    return {name: mean(embeds) for name, embeds in others.items()}
+    for name, embeds in others.items():
+        yield name, mean(embeds)
 
 
 def _parts(embeds: np.ndarray, size: int, seed: int) -> list[np.ndarray]:

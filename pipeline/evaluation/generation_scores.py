@@ -1,148 +1,172 @@
-"""Do painted pictures show what their prompts say, and are they the prior's own?
+"""Do generated pictures show what their prompts say, and are they the prior's own?
 
-Every measure is taken alike on five groups: `generated` pictures; `first`, those that the matching
-score had no say in; `reconstructed` and `real` test pictures of the same prompts (the ceiling); and
-`shuffled`, generated pictures beside other prompts (the floor).
+Every measure is taken alike on the gallery's groups; `shuffled`, the floor, is the generated
+pictures beside other prompts, and real test pictures are the ceiling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.data.captioned import CaptionedImages
 from pipeline.data.views import to_float
 from pipeline.evaluation.captions import caption_overlap, meteor
 from pipeline.evaluation.frechet import frechet_distances
-from pipeline.evaluation.labels import LabelClassifier
+from pipeline.evaluation.gallery import Gallery
+from pipeline.evaluation.labels import LabelClassifier, common_labels
 from pipeline.evaluation.memorising import Nearest, memorising, nearest_training
 from pipeline.evaluation.perceptual import lpips_distances
-from pipeline.evaluation.scores import Scores
+from pipeline.evaluation.scores import Figures, Scores
 from pipeline.evaluation.shuffling import shuffled_rows
 from pipeline.models.blip import Blip
 
 LPIPS_BATCH = 32
 
 
+class BlipOpinion:
+    """What BLIP makes of a gallery; each answer is worked out once, when it is asked for."""
+
+    def __init__(self, blip: Blip, gallery: Gallery, *, seed: int) -> None:
+        """Shuffle the prompts by `seed`: `others[i]` is the prompt that picture i is not of."""
+        self.blip, self.gallery = blip, gallery
+        self.shuffled = shuffled_rows(gallery.prompts, seed=seed)
+        self.others = [gallery.prompts[row] for row in self.shuffled]
+
+    @cached_property
+    def captions(self) -> dict[str, list[str]]:
+        """What the captioner says of each group's pictures."""
+        return {group: self.blip.caption(found) for group, found in self.gallery.images.items()}
+
+    @cached_property
+    def embeds(self) -> dict[str, np.ndarray]:
+        """The embeddings (N, D) of each group's pictures."""
+        return {
+            group: self.blip.embed_images(found) for group, found in self.gallery.images.items()
+        }
+
+    def overlaps(self) -> Figures:
+        """BLEU and ROUGE of the captions, `measure.group`."""
+        for group, captions in self.captions.items():
+            for name, value in caption_overlap(self.gallery.prompts, captions):
+                yield f"{name}.{group}", value
+        for name, value in caption_overlap(self.others, self.captions["generated"]):
+            yield f"{name}.shuffled", value
+
+    def meteors(self, wordnet: Path) -> Figures:
+        """METEOR of each group's captions."""
+        for group, captions in self.captions.items():
+            yield group, meteor(self.gallery.prompts, captions, nltk_data=wordnet)
+        yield "shuffled", meteor(self.others, self.captions["generated"], nltk_data=wordnet)
+
+    def similarities(self) -> Figures:
+        """The mean cosine of each group's pictures and their prompts."""
+        texts = self.blip.embed_texts(self.gallery.prompts).pooled.numpy()
+        for group, embeds in self.embeds.items():
+            yield group, float((embeds * texts).sum(axis=1).mean())
+        shuffled = (self.embeds["generated"] * texts[self.shuffled]).sum(axis=1)
+        yield "shuffled", float(shuffled.mean())
+
+    def matches(self) -> Figures:
+        """The mean probability that each group's pictures match their prompts."""
+        images, prompts = self.gallery.images, self.gallery.prompts
+        for group, found in images.items():
+            yield group, float(self.blip.match(found, prompts).mean())
+        yield "shuffled", float(self.blip.match(images["generated"], self.others).mean())
+
+
 @dataclass(frozen=True)
-class Gallery:
-    """Pictures of each test prompt, row by row.
+class Training:
+    """The real pictures that the prior learned from.
 
     Attributes:
-        prompts: (N,) texts.
-        labels: (N,) what each prompt asks for; "" where that is unknown.
-        images: each group's pictures, (N, H, W, 3) uint8: generated, first, reconstructed, real.
+        images: (M, H, W, 3) uint8.
+        embeds: (M, D), BLIP's embeddings of them.
+        labels: (M,) what each shows; "" for unknown.
     """
 
-    prompts: list[str]
+    images: np.ndarray
+    embeds: np.ndarray
     labels: list[str]
-    images: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, captioned: CaptionedImages, labels: Sequence[str], blip: Blip) -> Training:
+        """From training pictures and what each shows."""
+        images = captioned.images.numpy()
+        return cls(images, blip.embed_images(images), list(labels))
 
 
 def generation_scores(
-    blip: Blip,
-    gallery: Gallery,
+    opinion: BlipOpinion,
+    training: Training,
     *,
-    training: np.ndarray,
-    training_embeds: np.ndarray,
-    classifier: Callable[[], LabelClassifier],
+    labels: int,
+    pictures_per_label: int,
     wordnet: Path | None,
     lpips: nn.Module | None,
+    nearest: Nearest,
     seed: int,
-) -> tuple[Scores, dict[str, list[str]], Nearest]:
-    """Judge painted pictures.
+) -> Scores:
+    """Judge generated pictures.
 
     Args:
-        training: (M, H, W, 3) uint8, the pictures that the prior learned from.
-        training_embeds: (M, D), BLIP's embeddings of them.
-        classifier: builds the classifier of labels, fitted on real training pictures.
+        labels: the commonest ones that pictures are asked for.
+        pictures_per_label: of training, for a label to be learned.
         wordnet: nltk's data folder; None: no METEOR.
         lpips: the measure; None: no LPIPS.
-        seed: of the draw that shuffles prompts.
-
-    Returns:
-        The scores, BLIP's captions of each group, each generated picture's nearest training one.
+        nearest: each generated picture's nearest training picture.
+        seed: of scikit-learn's draws.
     """
     scores = Scores()
-    prompts, images = gallery.prompts, gallery.images
-    other = shuffled_rows(prompts, seed=seed)
-    captions = {group: blip.caption(pixels) for group, pixels in images.items()}
-    embeds = {group: blip.embed_images(pixels) for group, pixels in images.items()}
-    texts = blip.embed_texts(prompts).pooled.numpy()
-    elsewhere = [prompts[row] for row in other]
-
-    def each(measure: Callable[[str, Sequence[str]], float]) -> dict[str, float]:
-        """`measure` of every group beside its prompts, and of the generated beside others'."""
-        found = {group: measure(group, prompts) for group in images}
-        return {**found, "shuffled": measure("generated", elsewhere)}
-
-    def overlaps() -> dict[str, dict[str, float]]:
-        found = {group: caption_overlap(prompts, captions[group]) for group in images}
-        found["shuffled"] = caption_overlap(elsewhere, captions["generated"])
-        return {
-            name: {group: values[name] for group, values in found.items()}
-            for name in found["shuffled"]
-        }
-
-    scores.measure_all(overlaps, name="bleu, rouge_1, rouge_l")  # type: ignore[arg-type]
+    images = opinion.gallery.images
+    scores.take("bleu, rouge_1, rouge_l", opinion.overlaps(), under="")
     if wordnet is None:
         scores.leave_out("meteor", "it needs WordNet, and pretrained.wordnet is off")
     else:
-        scores.measure(
-            "meteor", lambda: each(lambda g, p: meteor(p, captions[g], nltk_data=wordnet))
-        )
-    scores.measure(
-        "similarity",
-        lambda: {
-            **{group: float((e * texts).sum(axis=1).mean()) for group, e in embeds.items()},
-            "shuffled": float((embeds["generated"] * texts[other]).sum(axis=1).mean()),
-        },
+        scores.take("meteor", opinion.meteors(wordnet))
+    scores.take("similarity", opinion.similarities())
+    scores.take("match", opinion.matches())
+    kept = common_labels(training.labels, at_least=pictures_per_label, at_most=labels)
+    scores.take("label_accuracy", label_accuracies(opinion, training, kept, seed=seed))
+    others = {group: embeds for group, embeds in opinion.embeds.items() if group != "real"}
+    distances = frechet_distances(
+        opinion.embeds["real"], {"train": training.embeds, **others}, seed=seed
     )
-    scores.measure("match", lambda: each(lambda g, p: float(blip.match(images[g], p).mean())))
-
-    def label_accuracy() -> dict[str, float]:
-        judge = classifier()
-        found = {g: judge.balanced_accuracy(e, gallery.labels) for g, e in embeds.items()}
-        wrong = [gallery.labels[row] for row in other]
-        found["shuffled"] = judge.balanced_accuracy(embeds["generated"], wrong)
-        return found
-
-    scores.measure("label_accuracy", label_accuracy)
-    scores.measure(
-        "frechet",
-        lambda: frechet_distances(
-            embeds["real"],
-            {
-                "train": training_embeds,
-                **{group: e for group, e in embeds.items() if group != "real"},
-            },
-            seed=seed,
-        ),
-    )
+    scores.take("frechet", distances)
     if lpips is None:
         scores.leave_out("lpips", "it needs a trained backbone, and pretrained.lpips is off")
     else:
-        scores.measure("lpips", lambda: _lpips(lpips, images, other))
-    nearest = nearest_training(images["generated"], training)
-    held_out = nearest_training(np.unique(images["real"], axis=0), training)
-    scores.measure("memorising", lambda: memorising(nearest.distances, held_out.distances))
-    return scores, captions, nearest
+        scores.take("lpips", _lpips(lpips, images, opinion.shuffled))
+    held_out = nearest_training(np.unique(images["real"], axis=0), training.images)
+    scores.take("memorising", memorising(nearest.distances, held_out.distances))
+    return scores
 
 
-def _lpips(
-    measure: nn.Module, images: Mapping[str, np.ndarray], other: np.ndarray
-) -> dict[str, float]:
+def label_accuracies(
+    opinion: BlipOpinion, training: Training, kept: Sequence[str], *, seed: int
+) -> Figures:
+    """The balanced accuracy of each group's labels, by a classifier of BLIP's embeddings."""
+    labels = opinion.gallery.labels
+    classifier = LabelClassifier.fit(training.embeds, training.labels, kept, seed=seed)
+    for group, embeds in opinion.embeds.items():
+        yield group, classifier.balanced_accuracy(embeds, labels)
+    others = [labels[row] for row in opinion.shuffled]
+    yield "shuffled", classifier.balanced_accuracy(opinion.embeds["generated"], others)
+
+
+def _lpips(measure: nn.Module, images: Mapping[str, np.ndarray], shuffled: np.ndarray) -> Figures:
     """Mean LPIPS to the real test picture of the same prompt, and to that of another one."""
     floats: dict[str, Tensor] = {
         group: to_float(torch.from_numpy(pixels)) for group, pixels in images.items()
     }
-
-    def mean(first: Tensor, second: Tensor) -> float:
-        return float(lpips_distances(measure, first, second, batch_size=LPIPS_BATCH).mean())
-
-    found = {group: mean(floats[group], floats["real"]) for group in floats if group != "real"}
-    return {**found, "shuffled": mean(floats["generated"], floats["real"][torch.from_numpy(other)])}
+    real = floats.pop("real")
+    pairs = {group: (found, real) for group, found in floats.items()}
+    pairs["shuffled"] = (floats["generated"], real[torch.from_numpy(shuffled)])
+    for group, (first, second) in pairs.items():
+        yield group, float(lpips_distances(measure, first, second, batch_size=LPIPS_BATCH).mean())

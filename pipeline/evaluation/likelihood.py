@@ -1,4 +1,4 @@
-"""How well the prior knows the codes, in bits a code, against not knowing the text or the place."""
+"""How well the prior knows the codes, in bits per code, against not knowing text or place."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 from pipeline.evaluation.bootstrap import mean_interval
+from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
 
 def unigram_bits(train_codes: np.ndarray, test_codes: np.ndarray, n_embed: int) -> float:
-    """Bits a code of test pictures by how often each code occurs in training (one added to each).
+    """Bits per code of test pictures by how often each code occurs in training (one added to each).
 
     Args:
         train_codes: any shape, integers in [0, n_embed).
@@ -31,20 +32,20 @@ def unigram_bits(train_codes: np.ndarray, test_codes: np.ndarray, n_embed: int) 
 
 def likelihood(
     conditional: np.ndarray, unconditional: np.ndarray, unigram: float, *, seed: int
-) -> dict[str, float]:
-    """Bits a code with the text and without it, beside the unigram model's.
+) -> Figures:
+    """Bits per code with the text and without it, beside the unigram model's.
 
     Args:
         conditional: (N, ...) nats of the codes of N test pictures, given their texts.
         unconditional: (N, ...) nats of the same codes, given none.
-        unigram: the unigram model's bits a code.
+        unigram: the unigram model's bits per code.
         seed: of the bootstrap.
 
-    Returns:
-        bits (a code, given the text), unconditional, unigram; below_unigram, the share that the
-        prior saves of the unigram's bits; text_gain, bits a code that the text saves, and the ends
-        of its 95 % interval over pictures, text_gain_low and text_gain_high (left out for a single
-        picture): the text tells something if both are above zero.
+    Yields:
+        bits (per code, given the text), unconditional, unigram; below_unigram, the share that the
+        prior saves of the unigram's bits; text_gain, bits per code that the text saves, and the
+        ends of its 95 % interval over pictures, text_gain_low and text_gain_high (left out for a
+        single picture): the text tells something if both are above zero.
 
     Raises:
         Unmeasurable: there are no pictures.
@@ -56,17 +57,17 @@ def likelihood(
     # A picture's codes hang together: the picture is what the bootstrap may draw again.
     given, blind = (_picture_bits(nats) for nats in (conditional, unconditional))
     gain = blind - given
-    measures = {
-        "bits": float(given.mean()),
-        "unconditional": float(blind.mean()),
-        "unigram": unigram,
-        "text_gain": float(gain.mean()),
-    }
+    bits = float(given.mean())
+    yield "bits", bits
+    yield "unconditional", float(blind.mean())
+    yield "unigram", unigram
+    yield "text_gain", float(gain.mean())
     if unigram > 0:
-        measures["below_unigram"] = 1 - measures["bits"] / unigram
+        yield "below_unigram", 1 - bits / unigram
     if len(gain) > 1:
-        measures["text_gain_low"], measures["text_gain_high"] = mean_interval(gain, seed=seed)
-    return measures
+        low, high = mean_interval(gain, seed=seed)
+        yield "text_gain_low", low
+        yield "text_gain_high", high
 
 
 def _picture_bits(nats: np.ndarray) -> np.ndarray:

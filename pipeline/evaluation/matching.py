@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
 RANKS = (1, 5, 10)
 
 
-def matching(matched: np.ndarray, mismatched: np.ndarray, *, threshold: float) -> dict[str, float]:
+def matching(matched: np.ndarray, mismatched: np.ndarray, *, threshold: float) -> Figures:
     """Judge matched and mismatched pairs together: what a model that always says yes cannot pass.
 
     Args:
@@ -19,9 +20,9 @@ def matching(matched: np.ndarray, mismatched: np.ndarray, *, threshold: float) -
         mismatched: (M,) the same of pairs which do not.
         threshold: a pair is called matched from this probability on.
 
-    Returns:
-        accuracy and balanced accuracy (the mean of what is right on either kind), and precision,
-        recall and F1 of "matched". Precision is left out where nothing is called matched.
+    Yields:
+        accuracy and balanced_accuracy (the mean of what is right on either kind), and precision,
+        recall and f1 of "matched". Precision is left out where nothing is called matched.
 
     Raises:
         Unmeasurable: there are no pairs of one kind.
@@ -31,26 +32,23 @@ def matching(matched: np.ndarray, mismatched: np.ndarray, *, threshold: float) -
     hits, false_alarms = int((matched >= threshold).sum()), int((mismatched >= threshold).sum())
     recall, rejected = hits / len(matched), 1 - false_alarms / len(mismatched)
     right = hits + len(mismatched) - false_alarms
-    measures = {
-        "accuracy": right / (len(matched) + len(mismatched)),
-        "balanced_accuracy": (recall + rejected) / 2,
-        "recall": recall,
-        "f1": 2 * hits / (len(matched) + hits + false_alarms),
-    }
+    yield "accuracy", right / (len(matched) + len(mismatched))
+    yield "balanced_accuracy", (recall + rejected) / 2
+    yield "recall", recall
+    yield "f1", 2 * hits / (len(matched) + hits + false_alarms)
     if hits + false_alarms:
-        measures["precision"] = hits / (hits + false_alarms)
-    return measures
+        yield "precision", hits / (hits + false_alarms)
 
 
-def matched_only(matched: np.ndarray, *, threshold: float) -> dict[str, float]:
+def matched_only(matched: np.ndarray, *, threshold: float) -> Figures:
     """Judge matched pairs alone, as the source did: always saying yes scores 1.0 throughout.
 
     Args:
         matched: (N,) probabilities that pairs which belong together match.
         threshold: a pair is called matched from this probability on.
 
-    Returns:
-        accuracy, recall (the same number) and F1; precision, 1 by construction, where any pair is
+    Yields:
+        accuracy, recall (the same number) and f1; precision, 1 by construction, where any pair is
         called matched.
 
     Raises:
@@ -58,16 +56,15 @@ def matched_only(matched: np.ndarray, *, threshold: float) -> dict[str, float]:
     """
     _some(matched, "matched")
     hits = int((matched >= threshold).sum())
-    measures = {
-        "accuracy": hits / len(matched),
-        "recall": hits / len(matched),
-        "f1": 2 * hits / (len(matched) + hits),
-    }
-    return {**measures, "precision": 1.0} if hits else measures
+    yield "accuracy", hits / len(matched)
+    yield "recall", hits / len(matched)
+    yield "f1", 2 * hits / (len(matched) + hits)
+    if hits:
+        yield "precision", 1.0
 
 
-def similarity(values: np.ndarray) -> dict[str, float]:
-    """Mean, median and (population) standard deviation of the similarities (N,) of pairs.
+def similarity(values: np.ndarray) -> Figures:
+    """mean, median and (population) std, the standard deviation, of the similarities (N,) of pairs.
 
     Raises:
         Unmeasurable: there are no pairs.
@@ -75,16 +72,12 @@ def similarity(values: np.ndarray) -> dict[str, float]:
     if not len(values):
         raise Unmeasurable("there are no pairs")
     values = values.astype(np.float64)
-    return {
-        "mean": float(values.mean()),
-        "median": float(np.median(values)),
-        "std": float(values.std()),
-    }
+    yield "mean", float(values.mean())
+    yield "median", float(np.median(values))
+    yield "std", float(values.std())
 
 
-def relatedness(
-    labels: Sequence[str], probabilities: np.ndarray, *, threshold: float
-) -> dict[str, float]:
+def relatedness(labels: Sequence[str], probabilities: np.ndarray, *, threshold: float) -> Figures:
     """MUSTI's subtask 1, as the challenge's table has it: is the text's smell in the picture?
 
     Args:
@@ -92,8 +85,8 @@ def relatedness(
         probabilities: (N,) that a pair matches.
         threshold: a pair is called YES from this probability on.
 
-    Returns:
-        F1-macro (the plain mean of both labels' F1) and accuracy.
+    Yields:
+        f1_macro (the plain mean of both labels' F1) and accuracy.
 
     Raises:
         Unmeasurable: one of the labels does not occur.
@@ -105,7 +98,8 @@ def relatedness(
     if truth.all() or not truth.any():
         raise Unmeasurable("subtask 1 takes pairs labelled YES and pairs labelled NO")
     yes, no = _f1(truth, called), _f1(~truth, ~called)
-    return {"f1_macro": (yes + no) / 2, "accuracy": float((truth == called).mean())}
+    yield "f1_macro", (yes + no) / 2
+    yield "accuracy", float((truth == called).mean())
 
 
 def _f1(truth: np.ndarray, called: np.ndarray) -> float:
@@ -122,7 +116,7 @@ def retrieval(
     text_embeds: np.ndarray,
     texts: Sequence[str],
     images_of: Sequence[int],
-) -> dict[str, dict[str, float]]:
+) -> Figures:
     """Recall@k of images by text and of texts by image: is a right answer among the k nearest?
 
     Every text of a picture is a right answer for it, and every picture that a text (or another row
@@ -135,9 +129,9 @@ def retrieval(
         texts: (T,) the words; rows of the same words are the same answer.
         images_of: (T,) the row in `image_embeds` of the picture that each text belongs to.
 
-    Returns:
-        "text_to_image" (mean over texts) and "image_to_text" (mean over pictures with a text), each
-        with recall@1, @5, @10; a rank that takes in all candidates is left out.
+    Yields:
+        text_to_image (mean over texts) and image_to_text (mean over pictures with a text), each
+        .recall@1, @5, @10; a rank that takes in all candidates is left out.
 
     Raises:
         Unmeasurable: there is not more than one picture, or one text, to choose from.
@@ -153,12 +147,10 @@ def retrieval(
     first_row = np.unique(word_of, return_index=True)[1]
     scores = text_embeds[first_row].astype(np.float64) @ image_embeds.astype(np.float64).T
     by_text = _ranks(scores, right)[word_of]  # a text counts as often as it occurs
-    shown = right.any(axis=0)  # pictures without any text are candidates, not questions
-    by_image = _ranks(scores.T[shown], right.T[shown])
-    return {
-        "text_to_image": _recalls(by_text, candidates=len(image_embeds)),
-        "image_to_text": _recalls(by_image, candidates=len(words)),
-    }
+    asked = right.any(axis=0)  # pictures without any text are candidates, not questions
+    by_image = _ranks(scores.T[asked], right.T[asked])
+    yield from _recalls("text_to_image", by_text, candidates=len(image_embeds))
+    yield from _recalls("image_to_text", by_image, candidates=len(words))
 
 
 def _ranks(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -167,5 +159,5 @@ def _ranks(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
     return (~right & (scores >= best)).sum(axis=1)
 
 
-def _recalls(ranks: np.ndarray, *, candidates: int) -> dict[str, float]:
-    return {f"recall@{k}": float((ranks < k).mean()) for k in RANKS if k < candidates}
+def _recalls(way: str, ranks: np.ndarray, *, candidates: int) -> Figures:
+    return ((f"{way}.recall@{k}", float((ranks < k).mean())) for k in RANKS if k < candidates)

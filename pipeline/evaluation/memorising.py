@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
 SIDE = 16  # pixels, of the thumbnails that are compared
@@ -63,14 +64,14 @@ def _thumbnails(images: np.ndarray) -> np.ndarray:
     return np.stack([np.asarray(image) for image in small]).reshape(len(images), -1) / 255.0
 
 
-def memorising(generated: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
+def memorising(generated: np.ndarray, held_out: np.ndarray) -> Figures:
     """Compare generated pictures' distances to training with those of real pictures held out.
 
     Args:
         generated: (N,) distances of generated pictures to their nearest training pictures.
         held_out: (M,) the same of real test pictures, which nobody can have copied.
 
-    Returns:
+    Yields:
         copies: the share of generated pictures nearer than 5 % of the held-out ones are (0.05 is
         what real pictures have); near_distance: how near that is; generated, held_out: medians.
 
@@ -80,9 +81,7 @@ def memorising(generated: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
     if not len(generated) or not len(held_out):
         raise Unmeasurable("there are no pictures to compare")
     near = float(np.percentile(held_out, PERCENTILE))
-    return {
-        "copies": float((generated < near).mean()),
-        "near_distance": near,
-        "generated": float(np.median(generated)),
-        "held_out": float(np.median(held_out)),
-    }
+    yield "copies", float((generated < near).mean())
+    yield "near_distance", near
+    yield "generated", float(np.median(generated))
+    yield "held_out", float(np.median(held_out))

@@ -2,58 +2,68 @@
 
 from __future__ import annotations
 
-import numpy as np
-from torch import Tensor
+import math
 
+import numpy as np
+import torch
+
+from pipeline.codes.captioned import CaptionedCodes
 from pipeline.evaluation.likelihood import likelihood, unigram_bits
 from pipeline.evaluation.scores import Scores
-from pipeline.models.prior import Prior
-from pipeline.training.pixelsnail import CodedTexts, code_nats
+from pipeline.models.vqvae import unpack_levels
+from pipeline.priors import Prior
 
-SEEN = 256  # training pictures, to show how much better the prior knows those
+TRAINING_PICTURES = 256  # to show how much better the prior knows those
+BATCH = 128
 
 
 def picture_nats(
-    prior: Prior, levels: list[CodedTexts], rows: Tensor, *, conditional: bool
+    prior: Prior, codes: CaptionedCodes, device: torch.device, *, conditional: bool
 ) -> np.ndarray:
-    """Mean nats a code of each picture, (len(rows),), over all levels' codes together."""
-    nats = [
-        code_nats(model, level[rows], conditional=conditional).numpy()
-        for model, level in zip(prior.levels, levels, strict=True)
-    ]
-    return np.average(nats, axis=0, weights=_cells(levels))
+    """Mean nats per code of each picture, (N,) float64.
 
-
-def _cells(levels: list[CodedTexts]) -> list[int]:
-    return [level.codes[0].numel() for level in levels]
+    Args:
+        device: where the prior is.
+        conditional: False: as if there were no text.
+    """
+    nats = []
+    for rows in torch.arange(len(codes)).split(BATCH):
+        grids, condition = codes.batch(rows, device)
+        nats.append(prior.nats(grids, condition if conditional else None))
+    return torch.cat(nats).numpy() / math.prod(codes.codes.shape[1:])
 
 
 def prior_scores(
-    prior: Prior, levels: list[CodedTexts], *, train: Tensor, test: Tensor, n_embed: int, seed: int
+    prior: Prior,
+    codes: CaptionedCodes,
+    device: torch.device,
+    *,
+    level_shapes: list[tuple[int, int]],
+    n_embed: int,
+    seed: int,
 ) -> Scores:
     """Judge the prior's likelihood of test codes against knowing no text, and no neighbours.
 
     Args:
-        levels: the whole store's codes, a level each.
-        train: rows of unshifted training pictures.
-        test: rows of test pictures.
+        codes: the whole store's.
+        level_shapes: height and width of each level's grid, the top one first.
         seed: of the bootstrap.
     """
     scores = Scores()
-
-    def compared() -> dict[str, float]:
-        unigrams = [  # each level has its own codebook
-            unigram_bits(level.codes[train].numpy(), level.codes[test].numpy(), n_embed)
-            for level in levels
-        ]
-        return likelihood(
-            picture_nats(prior, levels, test, conditional=True),
-            picture_nats(prior, levels, test, conditional=False),
-            float(np.average(unigrams, weights=_cells(levels))),
-            seed=seed,
-        )
-
-    scores.measure_all(compared, name="bits")
-    seen = picture_nats(prior, levels, train[:SEEN], conditional=True)
-    scores.measure("train_bits", lambda: float(seen.mean() / np.log(2)))
+    train, test = codes.of("train"), codes.of("test")
+    levels = [unpack_levels(part.codes, level_shapes) for part in (train, test)]
+    unigrams = [  # each level has its own codebook
+        unigram_bits(seen.numpy(), unseen.numpy(), n_embed)
+        for seen, unseen in zip(*levels, strict=True)
+    ]
+    measured = likelihood(
+        picture_nats(prior, test, device, conditional=True),
+        picture_nats(prior, test, device, conditional=False),
+        float(np.average(unigrams, weights=[math.prod(shape) for shape in level_shapes])),
+        seed=seed,
+    )
+    scores.take("bits", measured, under="")
+    some = train[torch.arange(min(TRAINING_PICTURES, len(train)))]
+    known = picture_nats(prior, some, device, conditional=True)
+    scores.take("train_bits", [("", float(known.mean() / math.log(2)))])
     return scores

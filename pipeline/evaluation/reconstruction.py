@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
 PERFECT_PSNR = 100.0  # dB: an exact copy's is infinite, and would make the mean so
@@ -15,7 +16,7 @@ BATCH = 64
 
 
 @torch.inference_mode()
-def reconstruction(images: Tensor, reconstructions: Tensor) -> dict[str, float]:
+def reconstruction(images: Tensor, reconstructions: Tensor) -> Figures:
     """MSE, PSNR and SSIM (Wang et al. 2004, doi:10.1109/TIP.2003.819861) of reconstructions.
 
     PSNR is taken a picture and then averaged, as tokenizer papers do, which gives a little more
@@ -27,7 +28,7 @@ def reconstruction(images: Tensor, reconstructions: Tensor) -> dict[str, float]:
         images: (N, 3, H, W) in [-1, 1].
         reconstructions: the same of what was decoded.
 
-    Returns:
+    Yields:
         mse (of values in [-1, 1]; a quarter of it on the [0, 1] scale), psnr in dB (at most 100 a
         picture), ssim in [-1, 1].
 
@@ -54,8 +55,7 @@ def reconstruction(images: Tensor, reconstructions: Tensor) -> dict[str, float]:
         alike = torch.as_tensor(ssim(made, real, data_range=1.0, reduction="none"))
         parts = (errors, decibels.clamp(max=PERFECT_PSNR), alike)
         sums += torch.stack([part.sum() for part in parts]).cpu()
-    mse, mean_psnr, mean_ssim = (sums / len(images)).tolist()
-    return {"mse": mse, "psnr": mean_psnr, "ssim": mean_ssim}
+    yield from zip(("mse", "psnr", "ssim"), (sums / len(images)).tolist(), strict=True)
 
 
 def mean_psnr(images: Tensor, reconstructions: Tensor) -> float:

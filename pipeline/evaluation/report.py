@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-GROUPS = ("generated", "first", "shuffled", "reconstructed", "real")
+GROUPS = ("generated", "unranked", "shuffled", "reconstructed", "real")
 HEADS = (
     "measure",
     "generated",
-    "without reranking",
+    "unranked",
     "floor: shuffled",
     "reconstructed",
     "ceiling: real",

@@ -7,7 +7,6 @@ What is measured comes as numpy arrays, what conditions a model as tensors on th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,26 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.data.condition import TextCondition
 from pipeline.data.tokenizer import padded, token_ids
 from pipeline.errors import UserError
 from pipeline.models.blip_checkpoint import BlipCheckpoint
 
 PATCHES = 2**14  # of all pictures of a batch together, which bounds the memory
-
-
-@dataclass(frozen=True)
-class TextStates:
-    """What the text encoder makes of N texts, without a picture.
-
-    Attributes:
-        pooled: (N, D) float32, L2-normalised, in the space of `Blip.embed_images`.
-        tokens: (N, T, C) float32, last hidden states; 0 behind a text's end.
-        mask: (N, T) bool, True = a token.
-    """
-
-    pooled: Tensor
-    tokens: Tensor
-    mask: Tensor
 
 
 class Blip:
@@ -112,8 +97,8 @@ class Blip:
         return torch.cat([torch.zeros(0, self.embed_dim), *vectors]).numpy()
 
     @torch.inference_mode()
-    def embed_texts(self, texts: Sequence[str]) -> TextStates:
-        """Texts → their embeddings; each is cut to the length that the text model takes."""
+    def embed_texts(self, texts: Sequence[str]) -> TextCondition:
+        """Texts → their states in float32, on the CPU; each cut to what the text model takes."""
         ids = token_ids(self.tokenizer, texts)
         longest = max((len(row) for row in ids), default=0)
         pooled = torch.zeros(len(ids), self.embed_dim)
@@ -126,7 +111,7 @@ class Blip:
             pooled[rows] = F.normalize(self.retrieval.text_proj(states[:, 0]), dim=-1).cpu()
             tokens[rows, : batch.shape[1]] = (states * present[:, :, None]).cpu()
             mask[rows, : batch.shape[1]] = present.cpu()
-        return TextStates(pooled, tokens, mask)
+        return TextCondition(pooled, tokens, mask)
 
     @torch.inference_mode()
     def match(self, images: np.ndarray, texts: Sequence[str]) -> np.ndarray:

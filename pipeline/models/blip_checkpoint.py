@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
+from pydantic import Field, model_validator
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import BertTokenizer
@@ -26,6 +27,7 @@ from transformers.models.blip.modeling_blip import (
 from pipeline.data.tokenizer import ENCODE
 from pipeline.errors import UserError
 from pipeline.files import replacing
+from pipeline.params import Section
 from pipeline.sealing import check_folder, seal_folder
 
 M = TypeVar("M", bound=BlipPreTrainedModel)
@@ -37,17 +39,29 @@ PREPROCESSOR = "preprocessor_config.json"
 BICUBIC = 3  # Pillow's number for it, which the preprocessor's file holds
 
 
-@dataclass(frozen=True)
-class BlipSizes:
+class BlipSizes(Section):
     """Of a BLIP that is trained from scratch; one width for pictures and texts."""
 
-    image_size: int
-    patch_size: int
-    hidden_size: int
-    vision_layers: int
-    text_layers: int
-    heads: int
-    projection_dim: int
+    image_size: int = Field(ge=8)
+    patch_size: int = Field(ge=1)
+    hidden_size: int = Field(ge=4)
+    vision_layers: int = Field(ge=1)
+    text_layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    projection_dim: int = Field(ge=1)  # of the embeddings that pictures and texts share
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.image_size % self.patch_size:
+            raise ValueError(
+                f"image_size = {self.image_size}: expected a multiple of patch_size"
+                f" = {self.patch_size}"
+            )
+        if self.hidden_size % self.heads:
+            raise ValueError(
+                f"hidden_size = {self.hidden_size}: expected a multiple of heads = {self.heads}"
+            )
+        return self
 
 
 @dataclass(frozen=True)

@@ -35,17 +35,17 @@ class GatedResBlock(nn.Module):
     ) -> None:
         super().__init__()
         taps = conv_taps(kernel_size)
-        self.enter = CausalConv(channel, res_channel, **taps, current=True)
-        self.leave = CausalConv(res_channel, 2 * channel, **taps, current=True)
-        nn.init.zeros_(self.leave.above)
-        nn.init.zeros_(self.leave.beside)
+        self.conv_in = CausalConv(channel, res_channel, **taps, current=True)
+        self.conv_out = CausalConv(res_channel, 2 * channel, **taps, current=True)
+        nn.init.zeros_(self.conv_out.above)
+        nn.init.zeros_(self.conv_out.beside)
         self.text = nn.Linear(channel, 2 * channel, bias=False) if text else None
         self.upper = nn.Linear(channel, 2 * channel, bias=False) if upper else None
         self.dropout = dropout
 
     def forward(self, x: Tensor, text: Tensor | None, upper: Tensor | None) -> Tensor:
-        hidden = F.elu(self.enter(F.elu(x)))  # (h, w, B, R)
-        out = self.leave(F.dropout(hidden, self.dropout, self.training))  # (h, w, B, 2C)
+        hidden = F.elu(self.conv_in(F.elu(x)))  # (h, w, B, R)
+        out = self.conv_out(F.dropout(hidden, self.dropout, self.training))  # (h, w, B, 2C)
         if self.text is not None:
             out = out + self.text(text)
         if self.upper is not None:
@@ -85,9 +85,9 @@ class AttentionBlock(nn.Module):
             self.first_key_value = nn.Parameter(torch.zeros(2 * width))
         if self.cross_attention:
             self.token_key_value = nn.Linear(token_dim, 2 * width)
-        self.enter = nn.Linear(channel + sources * width, channel)
-        self.leave = nn.Linear(channel, 2 * channel)
-        nn.init.zeros_(self.leave.weight)
+        self.proj_in = nn.Linear(channel + sources * width, channel)
+        self.proj_out = nn.Linear(channel, 2 * channel)
+        nn.init.zeros_(self.proj_out.weight)
 
     def forward(
         self, x: Tensor, raw: Tensor, background: Tensor, tokens: Tensor | None, mask: Tensor | None
@@ -120,8 +120,8 @@ class AttentionBlock(nn.Module):
             key, value = self.token_keys(tokens)
             mixed = _attend(queries.pop(0), key, value, attn_mask=mask[:, None, None])
             found.append(rearrange(mixed, "b n (h w) d -> h w b (n d)", h=h))
-        hidden = F.elu(self.enter(torch.cat(found, dim=-1)))
-        return x + F.glu(self.leave(F.dropout(hidden, self.dropout, self.training)), dim=-1)
+        hidden = F.elu(self.proj_in(torch.cat(found, dim=-1)))
+        return x + F.glu(self.proj_out(F.dropout(hidden, self.dropout, self.training)), dim=-1)
 
     def token_keys(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the text's tokens, (B, heads, T, d) each."""

@@ -17,37 +17,63 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pipeline.data.condition import TextCondition
 from pipeline.models.causal import AttentionBlock, GatedResBlock
 from pipeline.models.causal_conv import CausalConv
 from pipeline.models.storage import load_model, save_model
+from pipeline.params import Section
 
 UPPER_RES_BLOCKS = 2  # over the upper level's codes; they have a coarse grid of their own
 
 
-@dataclass(frozen=True, kw_only=True)
-class PixelSNAILConfig:
-    """The sizes of a PixelSNAIL, as its constructor takes them."""
+class PixelSNAILSizes(Section):
+    """What the section `pixelsnail` of params.yaml says of the model."""
 
-    shape: tuple[int, int]
-    n_class: int
-    channel: int
-    kernel_size: int
-    n_block: int
-    n_res_block: int
-    res_channel: int
-    dropout: float
-    attention: bool
-    cross_attention: bool
-    text_dim: int
-    token_dim: int
-    upper_shape: tuple[int, int] | None
-    upper_n_class: int
+    channel: int = Field(ge=1)  # width of the features
+    kernel_size: int = Field(ge=2)  # 2: the paper's block; 5: the port's; see above
+    n_block: int = Field(ge=1)  # groups of residual blocks, each closed by attention
+    n_res_block: int = Field(ge=1)  # gated residual blocks in a group
+    res_channel: int = Field(ge=1)  # width inside a residual block
+    dropout: float = Field(ge=0, lt=1)  # inside residual blocks
+    attention: bool  # over all earlier codes
+    cross_attention: bool  # over the text's token states, beside the pooled embedding
+
+
+# What a prior built by hand has unless it is told otherwise.
+PLAIN = {"dropout": 0.0, "attention": True, "cross_attention": False}
+
+
+class PixelSNAILConfig(PixelSNAILSizes):
+    """All that a PixelSNAIL is built from."""
+
+    shape: tuple[int, int]  # height and width of the grid
+    n_class: int = Field(ge=1)  # codes in the codebook
+    text_dim: int = Field(0, ge=0)  # width of the pooled text; 0: a prior without text
+    token_dim: int = Field(0, ge=0)  # width of the token states, for cross-attention
+    upper_shape: tuple[int, int] | None = None  # of the level above; None: there is none
+    upper_n_class: int = Field(0, ge=0)  # codes in that level's codebook
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if min(self.shape) < 1:
+            raise ValueError(f"shape is {self.shape}: every size must be at least 1")
+        if self.cross_attention and not (self.text_dim and self.token_dim):
+            raise ValueError("cross_attention needs text_dim and token_dim")
+        if self.upper_shape is not None:
+            if self.upper_n_class < 1:
+                raise ValueError(f"upper_n_class is {self.upper_n_class}, must be at least 1")
+            if any(n % u for n, u in zip(self.shape, self.upper_shape, strict=True)):
+                raise ValueError(
+                    f"shape {self.shape} is no multiple of upper_shape {self.upper_shape}"
+                )
+        return self
 
 
 @dataclass(frozen=True)
@@ -67,106 +93,71 @@ class Context:
 
 
 class PixelSNAIL(nn.Module):
-    """p(code | the codes before it in raster order, text, the upper level's codes).
-
-    Args:
-        shape: height and width of the grid.
-        n_class: codes in the codebook.
-        channel: width of the features.
-        kernel_size: 2: the paper's block; 5: the port's; see the module's docstring.
-        n_block: groups of residual blocks, each closed by attention.
-        n_res_block: gated residual blocks in a group.
-        res_channel: width inside a residual block.
-        dropout: inside residual blocks.
-        attention: over all earlier codes.
-        cross_attention: over the text's token states.
-        text_dim: width of the pooled text; 0: a prior without text.
-        token_dim: width of the token states; needed by cross-attention alone.
-        upper_shape: height and width of the level above; None: there is none.
-        upper_n_class: codes in that level's codebook.
-
-    Raises:
-        ValueError: sizes that do not go together.
-    """
+    """p(code | the codes before it in raster order, text, the upper level's codes)."""
 
     def __init__(
-        self,
-        shape: tuple[int, int],
-        n_class: int,
-        channel: int,
-        kernel_size: int,
-        n_block: int,
-        n_res_block: int,
-        res_channel: int,
-        *,
-        dropout: float = 0.0,
-        attention: bool = True,
-        cross_attention: bool = False,
-        text_dim: int = 0,
-        token_dim: int = 0,
-        upper_shape: tuple[int, int] | None = None,
-        upper_n_class: int = 0,
+        self, shape: tuple[int, int], n_class: int, *sizes: float, **named: Any
     ) -> None:
-        super().__init__()
-        self.config = PixelSNAILConfig(
-            shape=(shape[0], shape[1]),
-            n_class=n_class,
-            channel=channel,
-            kernel_size=kernel_size,
-            n_block=n_block,
-            n_res_block=n_res_block,
-            res_channel=res_channel,
-            dropout=dropout,
-            attention=attention,
-            cross_attention=cross_attention,
-            text_dim=text_dim,
-            token_dim=token_dim,
-            upper_shape=upper_shape,
-            upper_n_class=upper_n_class,
-        )
-        _check(self.config)
-        h, w = self.shape
-        has_upper = upper_shape is not None
+        """Build it: `PixelSNAIL((16, 16), 256, channel=64, kernel_size=2, …)`.
 
-        self.embedding = nn.Embedding(n_class, channel)
-        reach = kernel_size // 2
-        self.enter = CausalConv(channel, channel, up=reach, left=reach, right=reach, current=False)
-        self.row_position = nn.Parameter(torch.randn(h, 1, 1, channel))
-        self.column_position = nn.Parameter(torch.randn(w, 1, channel))
-        if text_dim:
-            self.text = nn.Linear(text_dim, channel)
-            self.null_text = nn.Parameter(torch.zeros(text_dim))
-        if cross_attention:
-            self.null_token = nn.Parameter(torch.zeros(token_dim))
-        if upper_shape is not None:
-            self.upper = UpperCodes(upper_n_class, channel, res_channel)
+        Args:
+            shape: height and width of the grid.
+            n_class: codes in the codebook.
+            sizes: those of `PixelSNAILSizes`, in its order; any of them may come by name.
+            named: the other fields of `PixelSNAILConfig`, which says what each is.
+
+        Raises:
+            ValueError: a size is missing, unknown or impossible, or two do not go together.
+        """
+        super().__init__()
+        in_order = dict(zip(PixelSNAILSizes.model_fields, sizes, strict=False))
+        given = {**PLAIN, **in_order, **named}
+        self.config = c = PixelSNAILConfig.of(
+            shape=(shape[0], shape[1]), n_class=n_class, **given
+        )
+        h, w = self.shape
+
+        self.embedding = nn.Embedding(c.n_class, c.channel)
+        reach = c.kernel_size // 2
+        self.conv_in = CausalConv(
+            c.channel, c.channel, up=reach, left=reach, right=reach, current=False
+        )
+        self.row_position = nn.Parameter(torch.randn(h, 1, 1, c.channel))
+        self.column_position = nn.Parameter(torch.randn(w, 1, c.channel))
+        if c.text_dim:
+            self.text = nn.Linear(c.text_dim, c.channel)
+            self.null_text = nn.Parameter(torch.zeros(c.text_dim))
+        if c.cross_attention:
+            self.null_token = nn.Parameter(torch.zeros(c.token_dim))
+        if c.upper_shape is not None:
+            self.upper = UpperCodes(c.upper_n_class, c.channel, c.res_channel)
 
         self.groups = nn.ModuleList()
         self.merges = nn.ModuleList()  # one behind each group, if there is something to attend to
-        for _ in range(n_block):
+        for _ in range(c.n_block):
             self.groups.append(
                 nn.ModuleList(
                     GatedResBlock(
-                        channel,
-                        res_channel,
-                        kernel_size=kernel_size,
-                        dropout=dropout,
-                        text=text_dim > 0,
-                        upper=has_upper,
+                        c.channel,
+                        c.res_channel,
+                        kernel_size=c.kernel_size,
+                        dropout=c.dropout,
+                        text=c.text_dim > 0,
+                        upper=c.upper_shape is not None,
                     )
-                    for _ in range(n_res_block)
+                    for _ in range(c.n_res_block)
                 )
             )
-            if attention or cross_attention:
+            if c.attention or c.cross_attention:
                 self.merges.append(
                     AttentionBlock(
-                        channel,
-                        attention=attention,
-                        token_dim=token_dim if cross_attention else 0,
-                        dropout=dropout,
+                        c.channel,
+                        attention=c.attention,
+                        token_dim=c.token_dim if c.cross_attention else 0,
+                        dropout=c.dropout,
                     )
                 )
-        self.out = nn.Linear(channel, n_class)
+        self.out = nn.Linear(c.channel, c.n_class)
         nn.init.zeros_(self.out.weight)  # it starts at the uniform distribution
         nn.init.zeros_(self.out.bias)
 
@@ -207,7 +198,7 @@ class PixelSNAIL(nn.Module):
         context = self.context(len(codes), cond, upper=upper, drop=drop)
         raw = self.embedding(codes.permute(1, 2, 0))  # (h, w, B, C)
         background = self.background()
-        x = self.enter(raw)
+        x = self.conv_in(raw)
         for number, group in enumerate(self.groups):
             for block in group:  # type: ignore[attr-defined]
                 x = block(x, context.text, context.upper)
@@ -215,36 +206,44 @@ class PixelSNAIL(nn.Module):
                 x = self.merges[number](x, raw, background, context.tokens, context.mask)
         return self.out(F.elu(x)).permute(2, 3, 0, 1)
 
+    def nats(
+        self, codes: Tensor, cond: TextCondition | None, *, upper: Tensor | None = None
+    ) -> Tensor:
+        """-log p of each grid, summed over its codes: (B,) float64; arguments as in `forward`."""
+        logits = self(codes, cond, upper=upper)
+        cost = F.cross_entropy(logits.float(), codes, reduction="none")  # (B, h, w)
+        return cost.flatten(1).double().sum(dim=1)
+
     def background(self) -> Tensor:
         """Embeddings of the positions, (h, w, 1, C)."""
         return self.row_position + self.column_position
 
     def context(
         self,
-        rows: int,
+        batch: int,
         cond: TextCondition | None,
         *,
         upper: Tensor | None,
         drop: Tensor | None = None,
     ) -> Context:
-        """What the layers take of a condition; arguments as in `forward`, for `rows` rows."""
+        """What the layers take of a condition; arguments as in `forward`, for `batch` grids."""
         c = self.config
         if cond is not None and not c.text_dim:
             raise ValueError("a condition for a prior without text (text_dim = 0)")
         for what, value in (("condition", cond), ("upper", upper), ("drop", drop)):
-            if value is not None and len(value) != rows:
-                raise ValueError(f"{what} has {len(value)} rows, the codes have {rows}")
+            if value is not None and len(value) != batch:
+                raise ValueError(f"{what} has {len(value)} rows, the codes have {batch}")
         if drop is None:
-            drop = torch.full((rows,), cond is None, device=self.out.weight.device)
+            drop = torch.full((batch,), cond is None, device=self.out.weight.device)
         text, (tokens, mask) = None, (None, None)
         if c.text_dim:
-            text = self._text(rows, cond, drop)
+            text = self._text(batch, cond, drop)
         if c.cross_attention:
-            tokens, mask = self._tokens(rows, cond, drop)
+            tokens, mask = self._tokens(batch, cond, drop)
         return Context(text, tokens, mask, self._upper(upper))
 
-    def _text(self, rows: int, cond: TextCondition | None, drop: Tensor) -> Tensor:
-        pooled = self.null_text.expand(rows, -1)
+    def _text(self, batch: int, cond: TextCondition | None, drop: Tensor) -> Tensor:
+        pooled = self.null_text.expand(batch, -1)
         if cond is not None:
             _check_width("pooled", cond.pooled, self.config.text_dim)
             # A normalised vector's numbers shrink with its width: bring them back to about 1.
@@ -252,10 +251,12 @@ class PixelSNAIL(nn.Module):
             pooled = torch.where(drop[:, None], pooled, given)
         return F.elu(self.text(pooled))
 
-    def _tokens(self, rows: int, cond: TextCondition | None, drop: Tensor) -> tuple[Tensor, Tensor]:
-        null = self.null_token.expand(rows, 1, -1)
+    def _tokens(
+        self, batch: int, cond: TextCondition | None, drop: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        null = self.null_token.expand(batch, 1, -1)
         if cond is None:
-            return null, torch.ones(rows, 1, dtype=torch.bool, device=null.device)
+            return null, torch.ones(batch, 1, dtype=torch.bool, device=null.device)
         _check_width("tokens", cond.tokens, self.config.token_dim)
         # The null is one token of its own; where the text is dropped it is the only one seen.
         tokens = torch.cat([null, cond.tokens.to(null.dtype)], dim=1)
@@ -286,11 +287,7 @@ class PixelSNAIL(nn.Module):
             UserError: a file is missing, damaged or of another model.
         """
 
-        def build(config: PixelSNAILConfig) -> PixelSNAIL:
-            return cls(**vars(config))
-
-        build.__name__ = cls.__name__  # the name that the folder must hold
-        return load_model(Path(folder), PixelSNAILConfig, build)
+        return load_model(Path(folder), cls)
 
 
 class UpperCodes(nn.Module):
@@ -314,21 +311,6 @@ class UpperCodes(nn.Module):
         for block in self.blocks:
             x = x + block(x)
         return F.elu(F.interpolate(x, size=shape, mode="nearest")).permute(2, 3, 0, 1).contiguous()
-
-
-def _check(c: PixelSNAILConfig) -> None:
-    sizes = (*c.shape, c.n_class, c.channel, c.n_block, c.n_res_block, c.res_channel)
-    if min(sizes) < 1:
-        raise ValueError(f"every size must be at least 1: {c}")
-    if c.kernel_size < 2:
-        raise ValueError(f"kernel_size is {c.kernel_size}, must be at least 2")
-    if c.cross_attention and not (c.text_dim and c.token_dim):
-        raise ValueError("cross_attention needs text_dim and token_dim")
-    if c.upper_shape is not None:
-        if c.upper_n_class < 1:
-            raise ValueError(f"upper_n_class is {c.upper_n_class}, must be at least 1")
-        if any(n % u for n, u in zip(c.shape, c.upper_shape, strict=True)):
-            raise ValueError(f"shape {c.shape} is no multiple of upper_shape {c.upper_shape}")
 
 
 def _check_width(what: str, value: Tensor, width: int) -> None:

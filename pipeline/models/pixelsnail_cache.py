@@ -2,10 +2,10 @@
 
 When a row of the grid begins, every layer's rows above are final, so what they give to a
 convolution is one matrix product for the whole row; for each code only the taps in its own row
-remain. Keys and values are kept; everything that codes do not change is computed once; buffers, and
-views of them for every column, are made once, and a step writes in place (`out=`). Two rules of the
-layers make it exact: a convolution reads elu'd features of its own position, above and left, and
-attention reads keys of earlier positions.
+remain. Keys and values are kept (a KV cache); everything that codes do not change is computed once;
+buffers, and views of them for every column, are made once, and a step writes in place (`out=`). Two
+rules of the layers make it exact: a convolution reads elu'd features of its own position, above and
+left, and attention reads keys of earlier positions.
 
 The specification is `PixelSNAIL.forward`; tests hold the two together.
 """
@@ -30,36 +30,36 @@ class CachedPixelSNAIL:
     column `logits` and `take`.
 
     Args:
-        prior: its weights must not change meanwhile.
-        rows: grids sampled side by side.
+        model: its weights must not change meanwhile.
+        batch: how many grids are sampled side by side.
     """
 
-    def __init__(self, prior: PixelSNAIL, *, rows: int) -> None:
-        weight = prior.out.weight
+    def __init__(self, model: PixelSNAIL, *, batch: int) -> None:
+        weight = model.out.weight
         new = _Factory(weight.dtype, weight.device)
-        w = prior.shape[1]
-        channel = prior.config.channel
-        self.embedding, self.out = prior.embedding.weight, prior.out
-        self.out_weight = prior.out.weight.t().contiguous()
+        w = model.shape[1]
+        channel = model.config.channel
+        self.embedding, self.out = model.embedding.weight, model.out
+        self.out_weight = model.out.weight.t().contiguous()
         self.width = w
-        self.raw = new(rows, channel)  # the last code's embedding
-        self.x = new(rows, channel)  # features of the present position
-        self.elu = new(rows, channel)
-        self.logits_out = new(rows, prior.n_class)
-        self.enter = _Conv(prior.enter, new, rows=rows, width=w)
+        self.raw = new(batch, channel)  # the last code's embedding
+        self.x = new(batch, channel)  # features of the present position
+        self.elu = new(batch, channel)
+        self.logits_out = new(batch, model.n_class)
+        self.conv_in = _Conv(model.conv_in, new, batch=batch, width=w)
         self.groups = [
-            [_Block(block, new, rows=rows, width=w) for block in group]  # type: ignore[attr-defined]
-            for group in prior.groups
+            [_Block(block, new, batch=batch, width=w) for block in group]  # type: ignore[attr-defined]
+            for group in model.groups
         ]
-        self.keys = _Keys(prior, new, rows=rows) if prior.config.attention else None
+        self.keys = _KVCache(model, new, batch=batch) if model.config.attention else None
         self.merges = [
-            _Merge(merge, prior, self.keys, number, new, rows=rows)  # type: ignore[arg-type]
-            for number, merge in enumerate(prior.merges)
+            _Merge(merge, model, self.keys, number, new, batch=batch)  # type: ignore[arg-type]
+            for number, merge in enumerate(model.merges)
         ]
 
     def begin(self, context: Context) -> None:
         """Start new grids; the context must have the shapes of the last, for it takes its place."""
-        self.enter.begin()
+        self.conv_in.begin()
         for group in self.groups:
             for block in group:
                 block.begin(context)
@@ -68,15 +68,15 @@ class CachedPixelSNAIL:
 
     def start_row(self, row: int) -> None:
         """Go to the next row: sum up, in every convolution, what the finished rows give to it."""
-        self.enter.start_row(row)
+        self.conv_in.start_row(row)
         for group in self.groups:
             for block in group:
                 block.start_row(row)
 
     def logits(self, row: int, column: int) -> Tensor:
-        """Logits (rows, n_class) of the code there; the next call overwrites them."""
+        """Logits (batch, n_class) of the code there; the next call overwrites them."""
         x, position = self.x, row * self.width + column
-        self.enter.step(column, x)
+        self.conv_in.step(column, x)
         for number, group in enumerate(self.groups):
             for block in group:
                 block.step(column, x)
@@ -86,9 +86,9 @@ class CachedPixelSNAIL:
         return torch.addmm(self.out.bias, self.elu, self.out_weight, out=self.logits_out)
 
     def take(self, row: int, column: int, codes: Tensor) -> None:
-        """Take in the codes (rows,) that stand there."""
+        """Take in the codes (batch,) that stand there."""
         torch.index_select(self.embedding, 0, codes, out=self.raw)
-        self.enter.inputs[column].copy_(self.raw)
+        self.conv_in.inputs[column].copy_(self.raw)
         if self.keys is not None:
             self.keys.append(row * self.width + column, self.raw)
 
@@ -106,7 +106,7 @@ class _Factory:
 class _Conv:
     """A causal convolution over the present row, with what earlier rows give to it and to later."""
 
-    def __init__(self, conv: CausalConv, new: _Factory, *, rows: int, width: int) -> None:
+    def __init__(self, conv: CausalConv, new: _Factory, *, batch: int, width: int) -> None:
         self.bias = conv.bias.detach()
         c, o = conv.beside.shape[0], conv.beside.shape[1]
         across = conv.left + conv.right + 1
@@ -117,34 +117,34 @@ class _Conv:
         self.weight_above = rearrange(conv.above.detach(), "u k o -> k (u o)").contiguous()
 
         # The present row's inputs between the zeros that stand beyond the grid's edges.
-        padded = new(rows, conv.left + width + conv.right, channel)
+        padded = new(batch, conv.left + width + conv.right, channel)
         stride = padded.stride()
         self.inputs = list(padded[:, conv.left : conv.left + width].unbind(1))
         # The taps that a position reads lie side by side: the product reads them where they are.
         self.windows = [
-            padded.as_strided((rows, c), (stride[0], 1), column * channel)
+            padded.as_strided((batch, c), (stride[0], 1), column * channel)
             for column in range(width)
         ]
         assert beside <= across
-        self.across = padded.as_strided((rows, width, across * channel), (stride[0], channel, 1))
-        self.columns = new(rows * width, across * channel)
+        self.across = padded.as_strided((batch, width, across * channel), (stride[0], channel, 1))
+        self.columns = new(batch * width, across * channel)
 
         # Slot u collects for the row u below the present one; the last never changes: it is where
         # a row that nothing has been given to yet comes from. Two, as one is made from the other.
-        self.slots = slots = new(2, rows, width, conv.up + 1, o)
-        flat = slots.view(2, rows * width, -1)
+        self.slots = slots = new(2, batch, width, conv.up + 1, o)
+        flat = slots.view(2, batch * width, -1)
         self.pending = [(flat[i, :, o:], flat[1 - i, :, : conv.up * o]) for i in (0, 1)]
-        self.present = [slots[i, :, :, 0] for i in (0, 1)]  # (rows, width, O)
+        self.present = [slots[i, :, :, 0] for i in (0, 1)]  # (batch, width, O)
         self.given = [list(present.unbind(1)) for present in self.present]
         self.now = self.given[0]
 
     def begin(self, text: Tensor | None = None) -> None:
-        """A new grid; `text` (rows, O) is added everywhere, as the bias is."""
+        """A new grid; `text` (batch, O) is added everywhere, as the bias is."""
         fixed = self.bias if text is None else self.bias + text
         self.slots.copy_(fixed.view(-1, 1, 1, fixed.shape[-1]))
 
     def start_row(self, row: int, extra: Tensor | None = None) -> None:
-        """Hand the finished row down; `extra` (rows, width, O) is this row's alone."""
+        """Hand the finished row down; `extra` (batch, width, O) is this row's alone."""
         side = row % 2
         if row > 0:
             later, out = self.pending[1 - side]
@@ -161,64 +161,64 @@ class _Conv:
 class _Block:
     """A `GatedResBlock`."""
 
-    def __init__(self, block: GatedResBlock, new: _Factory, *, rows: int, width: int) -> None:
+    def __init__(self, block: GatedResBlock, new: _Factory, *, batch: int, width: int) -> None:
         self.block = block
-        self.upper: Tensor | None = None  # (h, rows, width, 2C)
-        self.enter = _Conv(block.enter, new, rows=rows, width=width)
-        self.leave = _Conv(block.leave, new, rows=rows, width=width)
-        self.hidden = new(rows, block.enter.bias.shape[0])
-        self.gated = new(rows, block.leave.bias.shape[0])
-        self.branch = new(rows, block.leave.bias.shape[0] // 2)
+        self.upper: Tensor | None = None  # (h, batch, width, 2C)
+        self.conv_in = _Conv(block.conv_in, new, batch=batch, width=width)
+        self.conv_out = _Conv(block.conv_out, new, batch=batch, width=width)
+        self.hidden = new(batch, block.conv_in.bias.shape[0])
+        self.gated = new(batch, block.conv_out.bias.shape[0])
+        self.branch = new(batch, block.conv_out.bias.shape[0] // 2)
 
     def begin(self, context: Context) -> None:
         text = None
         if self.block.text is not None:
             assert context.text is not None
-            text = self.block.text(context.text)  # (rows, 2C)
+            text = self.block.text(context.text)  # (batch, 2C)
         if self.block.upper is not None:
             assert context.upper is not None
             upper = rearrange(self.block.upper(context.upper), "h w b c -> h b w c")
             self.upper = _held(self.upper, upper)
-        self.enter.begin()
-        self.leave.begin(text)
+        self.conv_in.begin()
+        self.conv_out.begin(text)
 
     def start_row(self, row: int) -> None:
-        self.enter.start_row(row)
-        self.leave.start_row(row, None if self.upper is None else self.upper[row])
+        self.conv_in.start_row(row)
+        self.conv_out.start_row(row, None if self.upper is None else self.upper[row])
 
     def step(self, column: int, x: Tensor) -> None:
-        _elu(x, self.enter.inputs[column])
-        self.enter.step(column, self.hidden)
-        _elu(self.hidden, self.leave.inputs[column])
-        self.leave.step(column, self.gated)
+        _elu(x, self.conv_in.inputs[column])
+        self.conv_in.step(column, self.hidden)
+        _elu(self.hidden, self.conv_out.inputs[column])
+        self.conv_out.step(column, self.gated)
         x += _glu(self.gated, self.branch)
 
 
-class _Keys:
-    """The keys and values of every attention block, made together when a code is known.
+class _KVCache:
+    """The KV cache: keys and values of every attention block, made together when a code is known.
 
     Slot 0 is the learned first one; a position's own stand in the slot behind its number.
     """
 
-    def __init__(self, prior: PixelSNAIL, new: _Factory, *, rows: int) -> None:
-        merges: list[AttentionBlock] = list(prior.merges)  # type: ignore[arg-type]
-        h, w = prior.shape
-        channel, n_head, n = prior.config.channel, merges[0].n_head, len(merges)
+    def __init__(self, model: PixelSNAIL, new: _Factory, *, batch: int) -> None:
+        merges: list[AttentionBlock] = list(model.merges)  # type: ignore[arg-type]
+        h, w = model.shape
+        channel, n_head, n = model.config.channel, merges[0].n_head, len(merges)
         width = n_head * HEAD_DIM
-        # (block, rows, 2C): the features as they reached the block, then the code's embedding
-        inputs = new(n, rows, 2 * channel)
+        # (block, batch, 2C): the features as they reached the block, then the code's embedding
+        inputs = new(n, batch, 2 * channel)
         self.features = list(inputs[..., :channel].unbind(0))
         self.raw, self.inputs = inputs[..., channel:], inputs
         self.weight = torch.stack([m.key_value.weight.t() for m in merges]).contiguous()
-        background = prior.background().flatten(0, 2)  # (N, C)
+        background = model.background().flatten(0, 2)  # (N, C)
         fixed = torch.stack(
             [m.key_value_position(background) + m.key_value.bias for m in merges], dim=1
         )
         self.fixed = list(fixed.unsqueeze(2).unbind(0))  # N of (block, 1, 2D)
         # As the products of a single query read them: keys (…, d, slots), values (…, slots, d).
-        self.keys = new(n, rows * n_head, HEAD_DIM, h * w + 1)
-        self.values = new(n, rows * n_head, h * w + 1, HEAD_DIM)
-        self.made = new(n, rows, 2 * width)
+        self.keys = new(n, batch * n_head, HEAD_DIM, h * w + 1)
+        self.values = new(n, batch * n_head, h * w + 1, HEAD_DIM)
+        self.made = new(n, batch, 2 * width)
         self.split = rearrange(self.made, "k b (s n d) -> s k b n d", s=2, n=n_head)
         self.made += torch.stack([m.first_key_value for m in merges]).unsqueeze(1)
         self._keep(0)
@@ -240,33 +240,33 @@ class _Merge:
     def __init__(
         self,
         merge: AttentionBlock,
-        prior: PixelSNAIL,
-        keys: _Keys | None,
+        model: PixelSNAIL,
+        keys: _KVCache | None,
         number: int,
         new: _Factory,
         *,
-        rows: int,
+        batch: int,
     ) -> None:
         self.merge = merge
-        channel, self.n_head = prior.config.channel, merge.n_head
+        channel, self.n_head = model.config.channel, merge.n_head
         width = self.n_head * HEAD_DIM
-        self.enter, self.leave = merge.enter, merge.leave
-        self.enter_weight = merge.enter.weight.t().contiguous()
-        self.leave_weight = merge.leave.weight.t().contiguous()
+        self.proj_in, self.proj_out = merge.proj_in, merge.proj_out
+        self.in_weight = merge.proj_in.weight.t().contiguous()
+        self.out_weight = merge.proj_out.weight.t().contiguous()
         # The scores' scale goes into the query.
         self.query = (merge.query.weight / math.sqrt(HEAD_DIM)).t().contiguous()
-        fixed = merge.query_position(prior.background().flatten(0, 2)) + merge.query.bias
+        fixed = merge.query_position(model.background().flatten(0, 2)) + merge.query.bias
         self.fixed = list((fixed / math.sqrt(HEAD_DIM)).unbind(0))
         sources = merge.query.weight.shape[0] // width
-        self.asked = new(rows, sources * width)
+        self.asked = new(batch, sources * width)
         queries = rearrange(self.asked, "b (s n d) -> s b n 1 d", s=sources, n=self.n_head)
-        self.found = new(rows, channel + sources * width)
+        self.found = new(batch, channel + sources * width)
         answers = rearrange(
             self.found[:, channel:], "b (s n d) -> s b n 1 d", s=sources, n=self.n_head
         )
         self.elu = self.found[:, :channel]
-        self.hidden = new(rows, channel)
-        self.gated, self.branch = new(rows, 2 * channel), new(rows, channel)
+        self.hidden = new(batch, channel)
+        self.gated, self.branch = new(batch, 2 * channel), new(batch, channel)
         self.own = None
         if merge.attention:
             assert keys is not None
@@ -281,7 +281,7 @@ class _Merge:
         assert context.tokens is not None
         assert context.mask is not None
         key, value = self.merge.token_keys(context.tokens)
-        hidden = torch.where(context.mask, 0, -torch.inf).to(key.dtype)  # (rows, T)
+        hidden = torch.where(context.mask, 0, -torch.inf).to(key.dtype)  # (batch, T)
         mask = hidden.repeat_interleave(self.n_head, dim=0).unsqueeze(1)
         tokens = (mask, key.flatten(0, 1).transpose(1, 2), value.flatten(0, 1))
         held: Sequence[Tensor | None] = self.tokens or [None] * len(tokens)
@@ -302,9 +302,9 @@ class _Merge:
             mask, key, value = self.tokens
             scores = torch.baddbmm(mask, query.reshape(-1, 1, HEAD_DIM), key)
             answer.copy_(torch.bmm(scores.softmax(dim=-1), value).view_as(answer))
-        torch.addmm(self.enter.bias, self.found, self.enter_weight, out=self.hidden)
+        torch.addmm(self.proj_in.bias, self.found, self.in_weight, out=self.hidden)
         F.elu_(self.hidden)
-        torch.addmm(self.leave.bias, self.hidden, self.leave_weight, out=self.gated)
+        torch.addmm(self.proj_out.bias, self.hidden, self.out_weight, out=self.gated)
         x += _glu(self.gated, self.branch)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -14,49 +12,50 @@ from torch import nn
 
 from pipeline.errors import UserError
 from pipeline.files import replacing
+from pipeline.params import Section, tuples
 from pipeline.sealing import digest, sealed, unseal
 
 M = TypeVar("M", bound=nn.Module)
 
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
-def save_model(model: nn.Module, config: Any, folder: Path) -> None:
-    """Write `model` and its `config` (a dataclass) to `folder`, which appears when it is whole."""
+
+def save_model(model: nn.Module, config: Section, folder: Path) -> None:
+    """Write `model` and its `config` to `folder`, which appears when it is whole."""
     with replacing(folder) as aside:
         aside.mkdir()
-        weights = aside / "model.safetensors"
+        weights = aside / WEIGHTS
         save_file({k: v.cpu().contiguous() for k, v in model.state_dict().items()}, weights)
         entry = {
             "model": type(model).__name__,
-            "config": dataclasses.asdict(config),
+            "config": config.model_dump(),
             "blake2b": digest(weights),  # safetensors has no checksum of its own
         }
         about = json.dumps(sealed(entry), indent=2) + "\n"
-        (aside / "config.json").write_text(about, encoding="utf-8")
+        (aside / CONFIG).write_text(about, encoding="utf-8")
 
 
-def load_model(folder: Path, config: type, build: Callable[[Any], M]) -> M:
+def load_model(folder: Path, build: type[M]) -> M:
     """Build a model from `folder`, in evaluation mode.
 
     Args:
-        config: the dataclass that `config.json` holds.
-        build: the model's class, called with the config.
+        build: the model's class; it takes what its config holds by name.
 
     Raises:
         UserError: a file is missing, damaged or of another model.
     """
-    about = folder / "config.json"
+    about = folder / CONFIG
     try:
         entry = json.loads(about.read_text(encoding="utf-8"))
         name, values, whole = entry["model"], entry["config"], entry["blake2b"]
-        wanted = getattr(build, "__name__", "")
-        if name != wanted:
-            raise UserError(f"{about}: holds a {name}, not a {wanted}")
+        if name != build.__name__:
+            raise UserError(f"{about}: holds a {name}, not a {build.__name__}")
         if not unseal(entry):
             raise UserError(f"{about}: damaged (its checksum differs); make the model again")
-        weights = folder / "model.safetensors"
+        weights = folder / WEIGHTS
         if digest(weights) != whole:
-            raise UserError(f"{weights}: damaged, by the checksum in config.json; make it again")
-        model = build(config(**_tuples(values)))
+            raise UserError(f"{weights}: damaged, by the checksum in {CONFIG}; make it again")
+        model = build(**tuples(values))
         model.load_state_dict(load_file(weights))
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; run the stage that makes it") from None
@@ -67,5 +66,16 @@ def load_model(folder: Path, config: type, build: Callable[[Any], M]) -> M:
     return model.eval()
 
 
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+def model_name(folder: Path) -> str:
+    """The class of the model that a folder holds, as its config says.
+
+    Raises:
+        UserError: there is none, or the config cannot be read.
+    """
+    about = folder / CONFIG
+    try:
+        return str(json.loads(about.read_text(encoding="utf-8"))["model"])
+    except FileNotFoundError:
+        raise UserError(f"{about}: no such file; run the stage that makes it") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{about}: damaged; make the model again") from None

@@ -8,46 +8,48 @@ be said in codes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pipeline.models.quantizer import Quantizer, QuantizerKind
+from pipeline.models.quantizer import Quantizer, QuantizerKind, fsq_levels
 from pipeline.models.storage import load_model, save_model
+from pipeline.params import Section
 
 
-@dataclass(frozen=True, kw_only=True)
-class VQVAEConfig:
-    """The sizes of a VQ-VAE.
+class VQVAESizes(Section):
+    """What the section `vqvae` of params.yaml says of the model."""
 
-    Attributes:
-        image_size: height and width of the pictures, in pixels.
-        downsample: pixels of a picture's side to one of the (bottom) grid's.
-        levels: 1, or 2 for a coarse top grid of half the bottom's side besides.
-        n_embed: codes in the codebook.
-        embed_dim: width of a code.
-        channel: width of the features at the grid's resolution.
-        n_res_block: residual blocks in each encoder and each decoder.
-        res_channel: width inside a residual block.
-        text_dim: width of the text's embedding.
-    """
-
-    image_size: int
-    downsample: int
-    levels: int
-    n_embed: int
-    embed_dim: int
-    channel: int
-    n_res_block: int
-    res_channel: int
+    image_size: int = Field(ge=8)  # height and width of the pictures, in pixels
+    downsample: int = Field(ge=2)  # pixels of a picture's side to one of the (bottom) grid's
+    levels: int = Field(ge=1, le=2)  # 2: a coarse top grid of half the bottom's side besides
+    n_embed: int = Field(ge=2, le=2**16)  # codes in the codebook
+    embed_dim: int = Field(ge=1)  # width in which they are compared
+    channel: int = Field(ge=1)  # width of the features at the grid's resolution
+    n_res_block: int = Field(ge=0)  # residual blocks in each encoder and each decoder
+    res_channel: int = Field(ge=1)  # width inside a residual block
     quantizer: QuantizerKind
-    commitment_weight: float
-    text_dim: int
+    commitment_weight: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        step = self.downsample * (2 if self.levels == 2 else 1)
+        if self.image_size % step:
+            raise ValueError(f"image_size = {self.image_size}: expected a multiple of {step}")
+        if self.quantizer == "fsq":
+            fsq_levels(self.n_embed)
+        return self
+
+
+class VQVAEConfig(VQVAESizes):
+    """All that a VQ-VAE is built from."""
+
+    text_dim: int = Field(ge=1)  # width of the text's embedding
 
 
 class VQVAE(nn.Module):
@@ -57,10 +59,14 @@ class VQVAE(nn.Module):
     above the bottom's (8×8 over 16×16 becomes 20×16), so that every later stage handles one array.
     """
 
-    def __init__(self, config: VQVAEConfig) -> None:
+    def __init__(self, **sizes: Any) -> None:
+        """Build it of the fields of `VQVAEConfig`, by name.
+
+        Raises:
+            ValueError: a size is missing, unknown or impossible.
+        """
         super().__init__()
-        self.config = config
-        c = config
+        self.config = c = VQVAEConfig.of(**sizes)
         self.encoder = Encoder(c)
         self.decoder = Decoder(c)
         # Built from the top down, as codes are chosen: the bottom sees what the top already says.
@@ -171,7 +177,7 @@ class VQVAE(nn.Module):
         Raises:
             UserError: a file is missing, damaged or of another model.
         """
-        return load_model(Path(folder), VQVAEConfig, cls)
+        return load_model(Path(folder), cls)
 
 
 class Encoder(nn.Module):
@@ -209,11 +215,11 @@ class Trunk(nn.Module):
 
     def __init__(self, c: VQVAEConfig, in_channel: int) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(in_channel, c.channel, 3, padding=1)
+        self.conv_in = nn.Conv2d(in_channel, c.channel, 3, padding=1)
         self.blocks = nn.ModuleList(ResBlock(c) for _ in range(c.n_res_block))
 
     def forward(self, x: Tensor, text_embeds: Tensor) -> Tensor:
-        x = self.enter(x)
+        x = self.conv_in(x)
         for block in self.blocks:
             x = block(x, text_embeds)
         return x

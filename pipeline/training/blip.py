@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -30,16 +31,9 @@ TEMPERATURE = 0.07  # where BLIP's starts
 COLDEST, WARMEST = 0.001, 0.5
 
 
-class BlipSettings(TrainingSettings):
+class BlipSettings(TrainingSettings, BlipSizes):
     """The section `blip` of params.yaml. A checkpoint (`pretrained.blip`) brings its own sizes."""
 
-    image_size: int = Field(ge=8)
-    patch_size: int = Field(ge=1)
-    hidden_size: int = Field(ge=4)
-    vision_layers: int = Field(ge=1)
-    text_layers: int = Field(ge=1)
-    heads: int = Field(ge=1)
-    projection_dim: int = Field(ge=1)  # of the embeddings that pictures and texts share
     vocab_size: int = Field(ge=16)  # most word pieces
     max_text_length: int = Field(ge=4)  # tokens; longer texts are cut
     caption_max_length: int = Field(ge=4)  # tokens of a caption that is written
@@ -52,16 +46,7 @@ class BlipSettings(TrainingSettings):
     max_shift: int = Field(ge=0)  # augmentation, in pixels
 
     @model_validator(mode="after")
-    def _fits(self) -> BlipSettings:
-        if self.image_size % self.patch_size:
-            raise ValueError(
-                f"image_size = {self.image_size}: expected a multiple of patch_size"
-                f" = {self.patch_size}"
-            )
-        if self.hidden_size % self.heads:
-            raise ValueError(
-                f"hidden_size = {self.hidden_size}: expected a multiple of heads = {self.heads}"
-            )
+    def _fits(self) -> Self:
         if self.caption_max_length > self.max_text_length:
             raise ValueError(
                 f"caption_max_length = {self.caption_max_length}: expected at most max_text_length"
@@ -88,8 +73,7 @@ class BlipSettings(TrainingSettings):
 
     def build(self, tokenizer: BertTokenizer) -> BlipCheckpoint:
         """A new model of these sizes."""
-        names = BlipSizes.__dataclass_fields__
-        blip = build_checkpoint(BlipSizes(**{n: getattr(self, n) for n in names}), tokenizer)
+        blip = build_checkpoint(BlipSizes(**self.values_of(BlipSizes)), tokenizer)
         blip.set_search(max_length=self.caption_max_length, num_beams=self.num_beams)
         return blip
 

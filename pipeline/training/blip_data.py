@@ -113,8 +113,8 @@ class Matches:
         pairs = [pair for pair in pairs if pair.split == split]
         if not any(pair.caption for pair in pairs):
             raise UserError(f"BLIP: no picture of the {split} split has a caption")
-        telling = any(pair.label == "NO" for pair in pairs)
-        labelled = [p for p in pairs if p.label and p.text] if telling else []
+        telling = any(pair.match == "NO" for pair in pairs)
+        labelled = [p for p in pairs if p.match and p.text] if telling else []
         names = sorted({p.image for p in [*labelled, *(p for p in pairs if p.caption)]})
         captions = sorted({p.caption for p in pairs if p.caption})
         picture = {name: row for row, name in enumerate(names)}
@@ -133,7 +133,7 @@ class Matches:
             captions_of=Choice.of([sorted(rows) for rows in called]),
             passages=Texts.of([p.text for p in labelled], tokenizer),
             passages_of=Choice.of(spoken),
-            belongs=torch.tensor([p.label == "YES" for p in labelled], dtype=torch.bool),
+            belongs=torch.tensor([p.match == "YES" for p in labelled], dtype=torch.bool),
             known=torch.tensor(known),
         )
 

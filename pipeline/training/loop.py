@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -24,6 +24,8 @@ from pipeline.params import Section
 from pipeline.progress import progress, say
 from pipeline.seeds import derive_seed
 from pipeline.training.checkpoints import Checkpoints
+
+Curve = list[dict[str, float]]
 
 LAST_LR_SHARE = 0.02  # the cosine ends here, not at 0, where the last steps would be wasted
 
@@ -67,11 +69,16 @@ def fit(
     checkpoints: Checkpoints,
     seed: int,
     label: str,
-) -> list[dict[str, float]]:
+    write_curve: Callable[[Curve], None],
+) -> Curve:
     """Train `task.model` in place; it ends with the EMA weights that validated best.
 
+    Args:
+        write_curve: called in the main process with the curve so far after each validation, so
+            that it can be looked at meanwhile.
+
     Returns:
-        The curve: a row each validation, with the step, the learning rate, the mean of every
+        The curve: a row for each validation, with the step, the learning rate, the mean of every
         training figure since the row before, and the validation's figures as `val_*`.
     """
     run = _Run(task, settings, accelerator)
@@ -85,11 +92,15 @@ def fit(
     steps = run.steps(seed)
     for _ in progress(steps, total=settings.steps, label=label, initial=run.step, note=note):
         note[0] = run.summary()
+        if run.curve and run.curve[-1]["step"] == run.step and accelerator.is_main_process:
+            write_curve(run.curve)
         if run.step % settings.checkpoint_every == 0 and accelerator.is_main_process:
             checkpoints.save(run.step, *run.snapshot())
     if run.step > resumed_at and accelerator.is_main_process:  # what follows may be killed too
         checkpoints.save(run.step, *run.snapshot())
     run.finish()
+    if accelerator.is_main_process:
+        write_curve(run.curve)
     return run.curve
 
 
@@ -117,7 +128,7 @@ class _Run:
         self.best_loss = math.inf
         self.without_gain = 0
         self.step = 0
-        self.curve: list[dict[str, float]] = []
+        self.curve: Curve = []
         self.sums: dict[str, Tensor] = {}
         self.summed = 0
 
@@ -178,7 +189,7 @@ class _Run:
             return ""
         return f"loss {self.curve[-1]['loss']:.4g}, validation {self.curve[-1]['val_loss']:.4g}"
 
-    def snapshot(self) -> tuple[dict[str, Tensor], dict[str, object]]:
+    def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that `restore` needs to go on as if nothing had happened."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
@@ -193,7 +204,7 @@ class _Run:
         }  # fmt: skip
         return tensors, state
 
-    def restore(self, tensors: dict[str, Tensor], state: dict[str, object]) -> None:
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Take up where a snapshot was made."""
         parts: dict[str, dict[str, Tensor]] = {}
         for key, value in tensors.items():
@@ -204,7 +215,7 @@ class _Run:
         device = self.accelerator.device
         self.best = {k: v.to(device) for k, v in parts.get("best", {}).items()}
         sums = parts.get("sums", {})  # a file of tensors has its own order; the curve's is theirs
-        self.sums = {k: sums[k].to(device) for k in state["figures"]}  # type: ignore[attr-defined]
+        self.sums = {k: sums[k].to(device) for k in state["figures"]}
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         for key, value in parts["optimizer"].items():
             index, _, name = key.partition(".")
@@ -213,11 +224,9 @@ class _Run:
             alike = value.shape == parameter.shape
             like = torch.zeros_like(parameter) if alike else value.to(device)
             self.optimizer.state[parameter][name] = like.detach().copy_(value)
-        self.step = int(state["step"])  # type: ignore[call-overload]
-        self.summed = int(state["summed"])  # type: ignore[call-overload]
-        self.curve = list(state["curve"])  # type: ignore[call-overload]
-        self.best_loss = float(state["best_loss"])  # type: ignore[arg-type]
-        self.without_gain = int(state["without_gain"])  # type: ignore[call-overload]
+        self.step, self.summed = state["step"], state["summed"]
+        self.curve = state["curve"]
+        self.best_loss, self.without_gain = state["best_loss"], state["without_gain"]
 
     def finish(self) -> None:
         """Leave the best weights in the model."""

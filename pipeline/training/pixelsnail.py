@@ -1,35 +1,29 @@
-"""How the prior learns: cross-entropy of each code given those before it, and the text."""
+"""How PixelSNAIL learns: cross-entropy of each code given those before it, and the text."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from pipeline.codes.captioned import CaptionedCodes
 from pipeline.data.condition import TextCondition
-from pipeline.models.pixelsnail import PixelSNAIL
+from pipeline.models.pixelsnail import PixelSNAIL, PixelSNAILSizes
 from pipeline.models.vqvae import unpack_levels
 from pipeline.training.loop import TrainingSettings
 
 VALIDATION_BATCH = 128
 
 
-class PixelSNAILSettings(TrainingSettings):
-    """The section `pixelsnail` of params.yaml; sizes as in `PixelSNAIL`."""
+class PixelSNAILSettings(TrainingSettings, PixelSNAILSizes):
+    """The section `pixelsnail` of params.yaml."""
 
-    channel: int = Field(ge=1)
-    kernel_size: int = Field(ge=2)
-    n_block: int = Field(ge=1)
-    n_res_block: int = Field(ge=1)
-    res_channel: int = Field(ge=1)
-    dropout: float = Field(ge=0, lt=1)
-    attention: bool
-    cross_attention: bool  # over the text's token states, beside the pooled embedding
-    condition_dropout: float = Field(ge=0, le=1)  # share of rows trained without their text
+    condition_dropout: float = Field(ge=0, le=1)  # share of grids trained without their text
     token_corruption: float = Field(ge=0, lt=1)  # share of input codes replaced by random ones
 
     def build(
@@ -39,18 +33,11 @@ class PixelSNAILSettings(TrainingSettings):
         condition: TextCondition,
         upper_shape: tuple[int, int] | None = None,
     ) -> PixelSNAIL:
-        """A new prior of these sizes; its weights come from torch's global generator."""
+        """A new model of these sizes; its weights come from torch's global generator."""
         return PixelSNAIL(
-            shape=shape,
-            n_class=n_class,
-            channel=self.channel,
-            kernel_size=self.kernel_size,
-            n_block=self.n_block,
-            n_res_block=self.n_res_block,
-            res_channel=self.res_channel,
-            dropout=self.dropout,
-            attention=self.attention,
-            cross_attention=self.cross_attention,
+            shape,
+            n_class,
+            **self.values_of(PixelSNAILSizes),
             text_dim=condition.pooled.shape[1],
             token_dim=condition.tokens.shape[2],
             upper_shape=upper_shape,
@@ -59,58 +46,36 @@ class PixelSNAILSettings(TrainingSettings):
 
 
 @dataclass(frozen=True)
-class CodedTexts:
-    """One level's codes with what they are conditioned on.
+class LevelCodes:
+    """One level of captioned codes, for the model of that level.
 
     Attributes:
-        codes: (N, h, w) integers.
-        texts: (N,) int64, rows of `condition`.
-        condition: the texts, each once.
-        upper: (N, h', w') codes of the level above, or None.
+        captioned: all levels, packed.
+        shapes: height and width of each level, the top one first.
+        level: which of them.
     """
 
-    codes: Tensor
-    texts: Tensor
-    condition: TextCondition
-    upper: Tensor | None
+    captioned: CaptionedCodes
+    shapes: list[tuple[int, int]]
+    level: int
 
     def __len__(self) -> int:
-        return len(self.codes)
-
-    def __getitem__(self, rows: Tensor) -> CodedTexts:
-        upper = None if self.upper is None else self.upper[rows]
-        return CodedTexts(self.codes[rows], self.texts[rows], self.condition, upper)
+        return len(self.captioned)
 
     def batch(
         self, rows: Tensor, device: torch.device
     ) -> tuple[Tensor, TextCondition, Tensor | None]:
-        """Codes, condition and upper codes of some rows, on `device`."""
-        upper = None if self.upper is None else self.upper[rows].long().to(device)
-        condition = self.condition[self.texts[rows]].to(device)
-        return self.codes[rows].long().to(device), condition, upper
-
-
-def coded_levels(
-    codes: Tensor,
-    *,
-    level_shapes: list[tuple[int, int]],
-    texts: Tensor,
-    condition: TextCondition,
-) -> list[CodedTexts]:
-    """Each level's codes, the top one first, from the packed grids (N, h, w) of a VQ-VAE."""
-    levels = unpack_levels(codes, level_shapes)
-    uppers = [None, *levels[:-1]]
-    return [
-        CodedTexts(level, texts, condition, upper)
-        for level, upper in zip(levels, uppers, strict=True)
-    ]
+        """Codes (B, h, w), texts, and the upper level's codes where there are any, of some rows."""
+        packed, condition = self.captioned.batch(rows, device)
+        grids = unpack_levels(packed, self.shapes)
+        return grids[self.level], condition, grids[self.level - 1] if self.level else None
 
 
 class PixelSNAILTask:
     """What `fit` trains."""
 
     def __init__(
-        self, model: PixelSNAIL, train: CodedTexts, val: CodedTexts, settings: PixelSNAILSettings
+        self, model: PixelSNAIL, train: LevelCodes, val: LevelCodes, settings: PixelSNAILSettings
     ) -> None:
         self.model: nn.Module = model
         self.train, self.val, self.settings = train, val, settings
@@ -118,35 +83,24 @@ class PixelSNAILTask:
         self.rows = len(train)
 
     def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean nats a code; some codes that go in are wrong, some rows have lost their text."""
+        """Mean nats per code; some input codes are wrong, some grids have lost their text."""
         device = next(model.parameters()).device
         codes, condition, upper = self.train.batch(rows, device)
         drop = torch.rand(len(rows)) < self.settings.condition_dropout
         wrong = torch.rand(codes.shape) < self.settings.token_corruption
         noise = torch.randint(self.n_class, codes.shape)
-        seen = torch.where(wrong.to(device), noise.to(device), codes)
-        logits = model(seen, condition, upper=upper, drop=drop.to(device))
+        corrupted = torch.where(wrong.to(device), noise.to(device), codes)
+        logits = model(corrupted, condition, upper=upper, drop=drop.to(device))
         loss = F.cross_entropy(logits.float(), codes)
         return loss, {"bits": loss.detach() / math.log(2)}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Mean nats and bits a code on the validation pictures, given their texts."""
-        loss = float(code_nats(model, self.val).mean())
+        """Mean nats and bits per code on the validation pictures, given their texts."""
+        pixelsnail = cast(PixelSNAIL, model)
+        device = next(model.parameters()).device
+        total = 0.0
+        for rows in torch.arange(len(self.val)).split(VALIDATION_BATCH):
+            codes, condition, upper = self.val.batch(rows, device)
+            total += float(pixelsnail.nats(codes, condition, upper=upper).sum())
+        loss = total / (len(self.val) * math.prod(pixelsnail.shape))
         return {"loss": loss, "bits": loss / math.log(2)}
-
-
-@torch.no_grad()
-def code_nats(prior: nn.Module, data: CodedTexts, *, conditional: bool = True) -> Tensor:
-    """Mean nats a code of each picture under the prior, (N,) float64.
-
-    Args:
-        conditional: False: as if there were no text.
-    """
-    device = next(prior.parameters()).device
-    nats = []
-    for rows in torch.arange(len(data)).split(VALIDATION_BATCH):
-        codes, condition, upper = data.batch(rows, device)
-        logits = prior(codes, condition if conditional else None, upper=upper)
-        loss = F.cross_entropy(logits.float(), codes, reduction="none")
-        nats.append(loss.flatten(1).cpu().double().mean(dim=1))
-    return torch.cat(nats)

@@ -3,54 +3,36 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Self, cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pipeline.data.captioned import PaintedTexts
+from pipeline.data.captioned import CaptionedImages
 from pipeline.data.views import shifted, to_float
-from pipeline.models.quantizer import QuantizerKind, fsq_levels
-from pipeline.models.vqvae import VQVAE, VQVAEConfig, unpack_levels
+from pipeline.models.vqvae import VQVAE, VQVAESizes, unpack_levels
 from pipeline.training.loop import TrainingSettings
 
 VALIDATION_BATCH = 128
 
 
-class VQVAESettings(TrainingSettings):
-    """The section `vqvae` of params.yaml; sizes as in `VQVAEConfig`."""
+class VQVAESettings(TrainingSettings, VQVAESizes):
+    """The section `vqvae` of params.yaml."""
 
-    image_size: int = Field(ge=8)
-    downsample: int = Field(ge=2)
-    levels: int = Field(ge=1, le=2)
-    n_embed: int = Field(ge=2, le=2**16)
-    embed_dim: int = Field(ge=1)
-    channel: int = Field(ge=1)
-    n_res_block: int = Field(ge=0)
-    res_channel: int = Field(ge=1)
-    quantizer: QuantizerKind
-    commitment_weight: float = Field(ge=0)
     text_dropout: float = Field(ge=0, le=1)  # share of pictures trained as if they had no text
     max_shift: int = Field(ge=0)  # augmentation, in pixels
 
     @model_validator(mode="after")
-    def _fits(self) -> VQVAESettings:
-        step = self.downsample * (2 if self.levels == 2 else 1)
-        if self.image_size % step:
-            raise ValueError(f"image_size = {self.image_size}: expected a multiple of {step}")
+    def _shift_fits(self) -> Self:
         if self.max_shift >= self.image_size:
             raise ValueError(f"max_shift = {self.max_shift}: expected less than image_size")
-        if self.quantizer == "fsq":
-            fsq_levels(self.n_embed)
         return self
 
     def build(self, text_dim: int) -> VQVAE:
         """A new model of these sizes; its weights come from torch's global generator."""
-        names = VQVAEConfig.__dataclass_fields__.keys() - {"text_dim"}
-        sizes = {name: getattr(self, name) for name in names}
-        model = VQVAE(VQVAEConfig(**sizes, text_dim=text_dim))
+        model = VQVAE(**self.values_of(VQVAESizes), text_dim=text_dim)
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -58,7 +40,7 @@ class VQVAETask:
     """What `fit` trains."""
 
     def __init__(
-        self, model: VQVAE, train: PaintedTexts, val: PaintedTexts, settings: VQVAESettings
+        self, model: VQVAE, train: CaptionedImages, val: CaptionedImages, settings: VQVAESettings
     ) -> None:
         self.model: nn.Module = model
         self.train, self.val, self.settings = train, val, settings
@@ -71,8 +53,8 @@ class VQVAETask:
         images = shifted(images, max_shift=self.settings.max_shift)
         kept = torch.rand(len(rows), 1) >= self.settings.text_dropout
         texts = (self.train.text_embeds[rows] * kept).to(device)
-        painted, _, commitment = model(images, texts)
-        error = F.mse_loss(painted.float(), images)
+        reconstructed, _, commitment = model(images, texts)
+        error = F.mse_loss(reconstructed.float(), images)
         return error + commitment, {"mse": error.detach(), "commitment": commitment.detach()}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -84,8 +66,8 @@ class VQVAETask:
         total, seen = 0.0, []
         for rows in torch.arange(len(self.val.images)).split(VALIDATION_BATCH):
             images = to_float(self.val.images[rows].to(device))
-            painted, codes, _ = model(images, self.val.text_embeds[rows].to(device))
-            total += float(F.mse_loss(painted.clamp(-1, 1), images)) * len(rows)
+            reconstructed, codes, _ = model(images, self.val.text_embeds[rows].to(device))
+            total += float(F.mse_loss(reconstructed.clamp(-1, 1), images)) * len(rows)
             seen.append(codes.cpu())
         mse = total / len(self.val.images)
         # The range is 2 wide, so its square is 4.

@@ -1,12 +1,8 @@
-"""Drawing codes from a PixelSNAIL: logits → temperature, top-k, top-p → Gumbel-max.
-
-Noise is drawn apart from the network, for each picture from its own generator if it has one, so a
-picture's codes depend neither on the others of its batch nor on how its logits were computed.
-"""
+"""Drawing codes one after the other from a PixelSNAIL, each computed once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -15,11 +11,9 @@ from torch import Tensor
 from pipeline.data.condition import TextCondition
 from pipeline.models.pixelsnail import Context, PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
-from pipeline.models.vqvae import pack_levels
 from pipeline.progress import say
+from pipeline.sampling.logits import Generators, Pick, guide, gumbel, picker
 
-Generators = torch.Generator | Sequence[torch.Generator] | None
-Pick = Callable[[Tensor, Tensor], Tensor]
 Work = Callable[[], None]
 RECORDED = ("cuda",)  # devices on which a row's kernels are recorded; ROCm goes by this name too
 
@@ -47,10 +41,11 @@ def sample_codes(
         temperature: logits are divided by it; small is likely and dull.
         top_k: only the k likeliest codes; 0: all.
         top_p: only the fewest likeliest codes that together reach this probability.
-        guidance_scale: 1: the condition as learned; above: logits moved away from the null's by
-            this factor (https://arxiv.org/abs/2207.12598), at the price of twice the batch.
-        generator: one for all, or one a row: then a row does not depend on the batch that it is
-            in, except for the last bits of its logits. None: torch's global one.
+        guidance_scale: of classifier-free guidance (https://arxiv.org/abs/2207.12598): 1 is the
+            condition as learned; above, logits move away from the null's by this factor, at the
+            price of twice the batch.
+        generator: one for all, or one for each grid: then a grid does not depend on the batch
+            that it is in, except for the last bits of its logits. None: torch's global one.
 
     Returns:
         (B, h, w) int64 in [0, n_class), on the prior's device.
@@ -69,14 +64,14 @@ def sample_codes(
 
 
 class Sampler:
-    """Draws one batch of grids after the other from a prior, whose weights must not change.
+    """Draws one batch of grids after the other from a model, whose weights must not change.
 
     The arguments and what `draw` raises are those of `sample_codes`.
     """
 
     def __init__(
         self,
-        prior: PixelSNAIL,
+        model: PixelSNAIL,
         *,
         temperature: float,
         top_k: int,
@@ -85,8 +80,8 @@ class Sampler:
     ) -> None:
         if guidance_scale < 0:
             raise ValueError(f"guidance_scale is {guidance_scale}, must not be negative")
-        self.prior, self.guidance_scale = prior, guidance_scale
-        self.pick = picker(prior.n_class, temperature=temperature, top_k=top_k, top_p=top_p)
+        self.model, self.guidance_scale = model, guidance_scale
+        self.pick = picker(model.n_class, temperature=temperature, top_k=top_k, top_p=top_p)
         self.grids: _Grids | None = None
         self.sizes: tuple[int, ...] = ()
 
@@ -100,47 +95,25 @@ class Sampler:
         generator: Generators = None,
     ) -> Tensor:
         """Draw a batch; one as large as the last, with as many tokens, uses its buffers again."""
-        rows = _rows(cond, upper, batch_size, generator)
-        weight = self.prior.out.weight
+        batch = _batch_size(cond, upper, batch_size, generator)
+        weight = self.model.out.weight
         guided = cond is not None and self.guidance_scale != 1
         drop, tokens = None, 0
         if cond is not None:
             cond, tokens = cond.to(weight.device, weight.dtype), cond.tokens.shape[1]
-            if guided:  # the rows with their text, then the same without
-                twice = torch.arange(rows).repeat(2)
+            if guided:  # each grid with its text, then the same without
+                twice = torch.arange(batch).repeat(2)
                 cond, upper = cond[twice], None if upper is None else upper[twice]
-                drop = torch.arange(2 * rows, device=weight.device) >= rows
-        context = self.prior.context(2 * rows if guided else rows, cond, upper=upper, drop=drop)
-        sizes = (rows, tokens, guided)
+                drop = torch.arange(2 * batch, device=weight.device) >= batch
+        context = self.model.context(
+            2 * batch if guided else batch, cond, upper=upper, drop=drop
+        )
+        sizes = (batch, tokens, guided)
         if self.grids is None or self.sizes != sizes:
             self.grids = None  # its buffers go before the new ones come
             guidance = self.guidance_scale if guided else None
-            self.sizes, self.grids = sizes, _Grids(self.prior, rows, guidance, self.pick)
+            self.sizes, self.grids = sizes, _Grids(self.model, batch, guidance, self.pick)
         return self.grids.draw(context, generator)
-
-
-class PriorSampler:
-    """Draws packed grids of codes, batch after batch, by a sampler for each of a prior's levels."""
-
-    def __init__(self, levels: Iterable[Sampler]) -> None:
-        self.levels = list(levels)
-
-    def draw(
-        self, condition: TextCondition | None, generators: Sequence[torch.Generator]
-    ) -> Tensor:
-        """Draw one packed grid a row, (B, h, w) int64.
-
-        Args:
-            condition: the texts, a row a grid; None: unconditional.
-            generators: one a row, so that a grid does not depend on the others of its batch.
-        """
-        grids: list[Tensor] = []
-        for level in self.levels:
-            upper = grids[-1] if grids else None
-            grids.append(
-                level.draw(condition, upper=upper, batch_size=len(generators), generator=generators)
-            )
-        return pack_levels(grids)
 
 
 class _Grids:
@@ -153,24 +126,24 @@ class _Grids:
 
     def __init__(
         self,
-        prior: PixelSNAIL,
-        rows: int,
+        model: PixelSNAIL,
+        batch: int,
         guidance: float | None,
         pick: Pick,
     ) -> None:
-        (h, w), self.device = prior.shape, prior.out.weight.device
+        (h, w), self.device = model.shape, model.out.weight.device
         self.guidance, self.pick = guidance, pick
-        self.cache = CachedPixelSNAIL(prior, rows=rows if guidance is None else 2 * rows)
-        self.noise = torch.empty(h, w, rows, prior.n_class, device=self.device)
-        self.codes = torch.empty(h, w, rows, dtype=torch.int64, device=self.device)
+        self.cache = CachedPixelSNAIL(model, batch=batch if guidance is None else 2 * batch)
+        self.noise = torch.empty(h, w, batch, model.n_class, device=self.device)
+        self.codes = torch.empty(h, w, batch, dtype=torch.int64, device=self.device)
         self.recording: list[Work] = []
         self.batches = 0
 
     def draw(self, context: Context, generator: Generators) -> Tensor:
         """Codes (B, h, w)."""
-        h, w, rows, n_class = self.noise.shape
+        h, w, batch, n_class = self.noise.shape
         for noise in self.noise:
-            noise.copy_(gumbel(w, rows, n_class, generator))
+            noise.copy_(gumbel(w, batch, n_class, generator))
         steps = [partial(self._draw_row, row) for row in range(h)]
         self.batches += 1
         if self.batches == 2 and self.device.type in RECORDED:
@@ -226,71 +199,7 @@ def record(steps: Sequence[Work]) -> list[Work]:
     return replays
 
 
-def guide(logits: Tensor, scale: float) -> Tensor:
-    """null + scale · (conditional - null), of logits (2B, n): conditional rows first, then null."""
-    if logits.dtype.itemsize < torch.float32.itemsize:  # the difference would lose its digits
-        logits = logits.float()
-    conditional, null = logits.chunk(2)
-    return torch.lerp(null, conditional, scale)
-
-
-def picker(n_class: int, *, temperature: float, top_k: int, top_p: float) -> Pick:
-    """Build the choice of a code from logits and noise, (B, n) each → (B,) int64.
-
-    Raises:
-        ValueError: a setting outside of its range.
-    """
-    if not temperature > 0:
-        raise ValueError(f"temperature is {temperature}, must be above 0")
-    if not 0 <= top_k <= n_class:
-        raise ValueError(f"top_k is {top_k}, must be from 0 (all) to n_class = {n_class}")
-    if not 0 < top_p <= 1:
-        raise ValueError(f"top_p is {top_p}, must be above 0 and at most 1")
-
-    def pick(logits: Tensor, noise: Tensor) -> Tensor:
-        logits = logits.to(noise.dtype)
-        if temperature != 1:
-            logits = logits / temperature
-        if top_k:
-            logits = keep_top_k(logits, top_k)
-        if top_p < 1:
-            logits = keep_top_p(logits, top_p)
-        return (logits + noise).argmax(dim=-1)
-
-    return pick
-
-
-def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Logits (B, n) with all but each row's k largest at -inf; equals of the k-th stay too."""
-    least = logits.topk(k, dim=-1).values[:, -1:]
-    return logits.masked_fill(logits < least, -torch.inf)
-
-
-def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """Logits (B, n) with all at -inf but the fewest likeliest whose probabilities reach p."""
-    ordered, places = logits.sort(dim=-1, descending=True, stable=True)
-    share = ordered.softmax(dim=-1)
-    reached = share.cumsum(dim=-1) - share >= p  # by those before it; never so for the first
-    return logits.masked_fill(reached.scatter(-1, places, reached), -torch.inf)
-
-
-def gumbel(width: int, rows: int, n_class: int, generator: Generators) -> Tensor:
-    """Gumbel noise of a row of the grid, (width, rows, n_class) float32.
-
-    argmax(logits + noise) is then a draw from softmax(logits).
-    """
-    if isinstance(generator, Sequence):
-        waits = [_exponential((width, n_class), each) for each in generator]
-        return torch.stack(waits, dim=1).log_().neg_()
-    return _exponential((width, rows, n_class), generator).log_().neg_()
-
-
-def _exponential(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    device = "cpu" if generator is None else generator.device
-    return torch.empty(shape, dtype=torch.float32, device=device).exponential_(generator=generator)
-
-
-def _rows(
+def _batch_size(
     cond: TextCondition | None,
     upper: Tensor | None,
     batch_size: int | None,
