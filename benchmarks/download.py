@@ -107,7 +107,7 @@ def main() -> None:
             {
                 "way": way,
                 "seconds": seconds,
-                "pictures a second": PICTURES / seconds,
+                "pictures per second": PICTURES / seconds,
                 "times as fast": one_by_one / seconds,
             }
             for way, seconds in (

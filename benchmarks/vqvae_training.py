@@ -139,7 +139,7 @@ def main() -> None:
         rows.append(
             {
                 "what": name,
-                "seconds a step": each,
+                "seconds per step": each,
                 "times as fast": seconds[0] / each,
                 "steps": run.done,
                 f"PSNR after {SECONDS:.0f} s": run.psnr(test),

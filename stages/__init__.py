@@ -1,4 +1,4 @@
-"""One short module a stage: read params, call the library, write the outs.
+"""One short module per stage: read params, call the library, write the outs.
 
 `python -m stages NAME` runs one, as dvc.yaml does (see `stages/__main__.py`, the launcher).
 """

@@ -29,7 +29,7 @@ from pipeline.provenance import COMPUTING
 from pipeline.training.checkpoints import Checkpoints
 from stages.scratch import scratch_root
 
-UNFINISHED_KEPT = 2  # runs a stage; someone who tries three learning rates keeps the last two
+UNFINISHED_KEPT = 2  # runs of a stage; someone who tries three learning rates keeps the last two
 
 
 @contextlib.contextmanager

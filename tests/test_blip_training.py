@@ -54,7 +54,7 @@ def test_captions_belong_to_every_picture_that_bears_them(pairs, images):
     assert len(matches) == 18
     assert len(matches.captions.ids) == 6
     pictures, captions = matches.captions_of.draw(torch.arange(18))
-    belong = matches.belong(pictures, captions)
+    belong = matches.matching(pictures, captions)
     assert torch.equal(belong, captions[:, None] == captions)
     assert int(belong.sum()) == 18 * 3
 
@@ -65,8 +65,8 @@ def test_several_texts_of_a_picture_all_belong_to_it_and_are_drawn_in_turn(pairs
     torch.manual_seed(0)
     drawn = {int(matches.captions_of.draw(torch.tensor([0]))[1]) for _ in range(40)}
     assert len(drawn) == 2
-    assert matches.belong(torch.tensor([0]), torch.tensor(sorted(drawn))).all()
-    assert not matches.belong(torch.tensor([6]), torch.arange(7)).all()
+    assert matches.matching(torch.tensor([0]), torch.tensor(sorted(drawn))).all()
+    assert not matches.matching(torch.tensor([6]), torch.arange(7)).all()
 
 
 def test_a_picture_without_a_caption_still_tells_what_it_does_not_match(pairs, images):
@@ -79,7 +79,7 @@ def test_a_picture_without_a_caption_still_tells_what_it_does_not_match(pairs, i
     assert len(places) == len(rows) == 9
     told, passages = matches.passages_of.draw(torch.arange(18))
     assert len(told) == 18
-    assert int(matches.belongs[passages].sum()) == 9
+    assert int(matches.is_match[passages].sum()) == 9
 
 
 def test_passages_count_only_where_some_do_not_match(pairs, images):
@@ -157,6 +157,7 @@ def test_it_learns_to_tell_and_to_say_what_is_in_a_picture(tmp_path):
         checkpoints=Checkpoints(tmp_path / "saved"),
         seed=1,
         label="BLIP",
+        write_curve=lambda _: None,
     )
     assert curve[-1]["val_loss"] < curve[0]["val_loss"]
     blip.save(tmp_path / "blip")
@@ -191,6 +192,7 @@ def test_a_run_killed_and_continued_ends_in_the_same_bytes(pairs, images, tmp_pa
             checkpoints=Checkpoints(tmp_path / name),
             seed=1,
             label="BLIP",
+            write_curve=lambda _: None,
         )
         return trained
 

@@ -66,7 +66,7 @@ def test_an_unknown_stage_is_one_line(project, arguments, said):
         ("generate", "top_p: 0.95", "top_p: 1.5", "generate.top_p = 1.5"),
         ("generate", "test_prompts: 200", "test_prompts: 1", "generate.test_prompts = 1"),
         ("evaluate", "match_threshold: 0.5", "match_threshold: 5.0", "match_threshold = 5.0"),
-        ("evaluate", "shown: 48", "shown: 1", "evaluate.shown = 1"),
+        ("evaluate", "grid_pictures: 48", "grid_pictures: 1", "evaluate.grid_pictures = 1"),
     ],
 )
 def test_a_mistake_in_params_is_one_line_before_any_work(project, stage, old, new, said):

@@ -46,11 +46,11 @@ class Line:
         return {"loss": float((model(self.x) - self.y).square().mean())}
 
 
-def run(folder: Path, stop_at: int | None = None, **changes):
+def run(folder: Path, stop_at: int | None = None, write_curve=lambda _: None, **changes):
     task = Line(stop_at)
     curve = fit(
         task, TrainingSettings(**{**SETTINGS, **changes}), accelerator=build_accelerator("fp32"),
-        checkpoints=Checkpoints(folder), seed=5, label="line",
+        checkpoints=Checkpoints(folder), seed=5, label="line", write_curve=write_curve,
     )  # fmt: skip
     return task, curve
 
@@ -70,6 +70,16 @@ def test_an_interrupted_run_ends_in_the_bytes_of_an_undisturbed_one(tmp_path, st
     assert same(whole.model, continued.model)
     assert later == curve
     assert [list(row) for row in later] == [list(row) for row in curve]  # columns of the file
+
+
+def test_the_curve_can_be_read_after_each_validation(tmp_path):
+    written: list[list[float]] = []
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, 7, lambda curve: written.append([row["step"] for row in curve]))
+    assert written == [[3], [3, 6]]
+    _, curve = run(tmp_path, None, lambda curve: written.append([row["step"] for row in curve]))
+    assert written[2:] == [[3, 6, 9], [3, 6, 9, 12], [3, 6, 9, 12]]
+    assert [row["step"] for row in curve] == [3, 6, 9, 12]
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -15,6 +16,7 @@ from PIL import Image
 from tiny import ENVIRONMENT, ROOT, change, locked, make_project, run, stages_run, yaml
 
 from benchmarks.ablations import experiments
+from pipeline.data.pairs import read_pairs, write_pairs
 
 STAGES = yaml.load(ROOT / "dvc.yaml")["stages"]
 
@@ -49,7 +51,7 @@ def test_it_leaves_pictures_metrics_and_plots(project):
         assert set(image.info) >= {"prompt", "seed", "sample", "params"}
     generation = json.loads((project / "metrics" / "generation.json").read_text())
     for measure in ("bleu", "rouge_1", "rouge_l", "similarity", "match"):
-        assert set(generation[measure]) >= {"generated", "first", "real", "shuffled"}
+        assert set(generation[measure]) >= {"generated", "unranked", "real", "shuffled"}
     assert "meteor" not in generation
     assert "lpips" not in generation
     report = (project / "metrics" / "report.md").read_text()
@@ -113,6 +115,24 @@ def test_models_load_by_the_names_that_the_readme_gives(project):
     )
     done = run(project, sys.executable, "-c", script)
     assert done.stdout.startswith("(10, 8) ")
+
+
+def test_a_table_of_other_pairs_is_one_line_not_a_prior_trained_on_wrong_captions(
+    project, tmp_path
+):
+    """A stage started by hand has no DVC to see that its inputs do not belong together."""
+    for name in ("params.yaml", "dvc.yaml", "pipeline", "stages", "models/vqvae", "data"):
+        copy = shutil.copytree if (project / name).is_dir() else shutil.copy
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(project / name, tmp_path / name)
+    table = tmp_path / "data" / "pairs.jsonl"
+    pairs = read_pairs(table)
+    table.unlink()
+    write_pairs(table, [dataclasses.replace(p, id=p.id + 1) for p in pairs])
+    done = run(tmp_path, sys.executable, "-m", "stages", "train_pixelsnail", check=False)
+    assert done.returncode == 1
+    assert "error: data/codes.lmdb: record 0 is of pair" in done.stderr
+    assert done.stderr.strip().count("\n") == 0
 
 
 def test_another_temperature_paints_and_judges_again_and_no_more(project):

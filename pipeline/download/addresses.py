@@ -1,4 +1,4 @@
-"""Sessions that only speak to addresses that they may: the one checked is the one connected to.
+"""Sessions safe from SSRF: only to addresses that they may, the one checked being the one used.
 
 A host name is resolved once for a connection, every address it has is checked, and the connection
 goes to one of those very addresses: a name that answers differently a moment later (DNS rebinding)

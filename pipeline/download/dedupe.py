@@ -42,7 +42,7 @@ def near_duplicate_groups(signatures: Sequence[Signature], distance: int) -> lis
     """Put pictures that show the same into groups.
 
     Args:
-        signatures: one a picture.
+        signatures: one for each picture.
         distance: bits, of 256, in which the hashes of two such pictures may differ.
 
     Returns:

@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 def report_table(intake: Intake) -> pd.DataFrame:
-    """One row a row of the sources, in their order: what it said, whether it was kept, why not."""
+    """A row for each row of the sources, in order: what it said, whether it was kept, why not."""
     rows = [
         {
             "file": record.file.name,

@@ -1,1 +1,1 @@
-"""What a run is worth: one module a family of measures, each a plain function of arrays."""
+"""What a run is worth: one module per family of measures, each a function that yields figures."""

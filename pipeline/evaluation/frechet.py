@@ -1,7 +1,8 @@
-"""The Fréchet distance between two sets of embeddings, seen as normal distributions.
+"""The Fréchet distance between two sets of embeddings, seen as normal distributions (not FID).
 
 Dowson and Landau 1982, doi:10.1016/0047-259X(82)90077-X; Heusel et al. 2017 made it a measure of
-generated pictures, https://arxiv.org/abs/1706.08500. Here the embeddings are BLIP's.
+generated pictures, https://arxiv.org/abs/1706.08500. FID takes Inception's features; here
+the embeddings are BLIP's.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def frechet_distances(
 
     Args:
         test: (N, D) embeddings of real test pictures.
-        others: (M, D) embeddings a set.
+        others: (M, D) embeddings of each set.
         seed: of the draws that cut the sets.
 
     Raises:

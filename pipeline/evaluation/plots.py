@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.files import replacing
 
-PAPER, INK, FAINT = (255, 255, 255), (32, 32, 36), (112, 112, 120)
+PAPER, INK = (255, 255, 255), (32, 32, 36)
 GAP = 10  # pixels between pictures
 FONT_SIZE = 13
 LINE_HEIGHT = 16
@@ -54,7 +54,7 @@ def image_grid(
     Args:
         images: (N, H, W, 3) uint8, N >= 1.
         captions: (N,) wrapped to three lines at most; None for none.
-        columns: pictures a row.
+        columns: pictures in a row.
         scale: how many times larger a pixel is drawn.
     """
     _check(images, captions)
@@ -192,7 +192,7 @@ def scatter(
     Args:
         path: of the PNG.
         points: (N, 2).
-        labels: (N,) one a point; "" for none.
+        labels: (N,) one for each point; "" for none.
         title: over the plot.
         axes: the names of x and y.
     """

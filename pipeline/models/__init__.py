@@ -1,1 +1,1 @@
-"""The networks: BLIP, the VQ-VAE, PixelSNAIL. One file a model, read in the order data flows."""
+"""The networks: BLIP, the VQ-VAE, PixelSNAIL. One file per model, read in the order data flows."""

@@ -55,7 +55,7 @@ class CausalConv(nn.Module):
         return _RowProducts.apply(_Columns.apply(x, self.left, self.right), above, beside, bias)
 
     def _filtered(self, x: Tensor) -> Tensor:
-        """The rows above by minimal filtering: two products instead of five for five taps in a row.
+        """The rows above by minimal (Winograd) filtering: two products, not five, for five taps.
 
         Minimal filtering (Toom and Cook's, for networks: https://arxiv.org/abs/1509.09308) along
         the rows: at each of its points a product over the channels and the rows. It mixes a row's

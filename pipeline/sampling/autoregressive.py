@@ -35,7 +35,7 @@ def sample_codes(
     Args:
         prior: a PixelSNAIL; sampling leaves dropout out and runs on its device and in its weights'
             type, the choice among the logits always in float32.
-        cond: the texts, a row a grid; None: unconditional.
+        cond: the texts, a row for each grid; None: unconditional.
         upper: (B, h', w') int64, codes of the level above, where the prior has one.
         batch_size: B; needed only where neither `cond` nor `upper` nor `generator` says it.
         temperature: logits are divided by it; small is likely and dull.

@@ -87,9 +87,9 @@ class Batch:
         captioned: (n,) int64, which of the B.
         captions: their texts.
         pictures, caption_rows: (n,) int64, what they are in `matches`.
-        told: (m,) int64, which of the B.
+        labelled: (m,) int64, which of the B.
         passages: their texts.
-        belongs: (m,) bool, whether text and picture go together.
+        is_match: (m,) bool, whether text and picture go together.
         matches: the split that the batch is of.
     """
 
@@ -98,9 +98,9 @@ class Batch:
     captions: Texts
     pictures: Tensor
     caption_rows: Tensor
-    told: Tensor
+    labelled: Tensor
     passages: Texts
-    belongs: Tensor
+    is_match: Tensor
     matches: Matches
 
 
@@ -117,17 +117,17 @@ class BlipObjectives(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The losses `itc`, `itm` and `lm`, and shares of what was right; all scalars."""
-        seen = self.retrieval.vision_model(batch.pixels).last_hidden_state  # (B, P, C)
-        itc, similarity, belong = self._contrast(seen, batch)
+        image_states = self.retrieval.vision_model(batch.pixels).last_hidden_state  # (B, P, C)
+        itc, similarity, is_match = self._contrast(image_states, batch)
         figures = {"itc": itc}
-        figures |= self._matching(seen, batch, similarity, belong)
+        figures |= self._matching(image_states, batch, similarity, is_match)
         if self.captioner.vision_model is not self.retrieval.vision_model:
-            seen = self.captioner.vision_model(batch.pixels).last_hidden_state
-        return figures | self._captioning(seen[batch.captioned], batch.captions)
+            image_states = self.captioner.vision_model(batch.pixels).last_hidden_state
+        return figures | self._captioning(image_states[batch.captioned], batch.captions)
 
-    def _contrast(self, seen: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """The loss; similarities and belonging (n, n) of the process's own pictures and texts."""
-        classes = seen[batch.captioned, 0]
+    def _contrast(self, image_states: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss; similarities and matches (n, n) of the process's own pictures and texts."""
+        classes = image_states[batch.captioned, 0]
         image_features = F.normalize(self.retrieval.vision_proj(classes).float(), dim=1)
         text_features = image_features.detach()  # as empty, where there is no caption
         if len(batch.captioned):
@@ -137,40 +137,40 @@ class BlipObjectives(nn.Module):
             text_features = F.normalize(self.retrieval.text_proj(texts[:, 0]).float(), dim=1)
         with torch.no_grad():
             self.temperature.clamp_(COLDEST, WARMEST)
-        belong = batch.matches.belong(batch.pictures, batch.caption_rows)
+        is_match = batch.matches.matching(batch.pictures, batch.caption_rows)
         similarity = self._similarity(image_features, text_features).detach()
         if self.training:
             image_features, text_features, pictures, rows = gather_contrast(
                 image_features, text_features, batch.pictures, batch.caption_rows
             )
-            everywhere = batch.matches.belong(pictures, rows)
+            everywhere = batch.matches.matching(pictures, rows)
         else:
-            everywhere = belong
+            everywhere = is_match
         loss = contrast(self._similarity(image_features, text_features), everywhere)
-        return loss, similarity, belong
+        return loss, similarity, is_match
 
     def _similarity(self, image_features: Tensor, text_features: Tensor) -> Tensor:
         with torch.autocast(image_features.device.type, enabled=False):  # a small temperature
             return image_features @ text_features.T / self.temperature  # magnifies what bf16 loses
 
     def _matching(
-        self, seen: Tensor, batch: Batch, similarity: Tensor, belong: Tensor
+        self, image_states: Tensor, batch: Batch, similarity: Tensor, is_match: Tensor
     ) -> dict[str, Tensor]:
-        """True pairs against hard negatives of the batch, and the passages that bear a label."""
-        own = torch.arange(math.ceil(self.match_share * len(belong)), device=seen.device)
-        of_picture, other_texts = draw_negatives(similarity[own], belong[own])
-        of_text, other_pictures = draw_negatives(similarity.T[own], belong.T[own])
+        """True pairs against hard negatives of the batch, and the passages that have a label."""
+        own = torch.arange(math.ceil(self.match_share * len(is_match)), device=image_states.device)
+        of_picture, other_texts = draw_negatives(similarity[own], is_match[own])
+        of_text, other_pictures = draw_negatives(similarity.T[own], is_match.T[own])
         logits, targets = [], []
         if len(of_picture) or len(of_text):
             pictures = torch.cat([own, of_picture, other_pictures])
             texts = torch.cat([own, other_texts, of_text])
-            logits.append(self._match(seen[batch.captioned[pictures]], batch.captions[texts]))
-            targets.append(torch.arange(len(pictures), device=seen.device) < len(own))
-        if len(batch.told):
-            logits.append(self._match(seen[batch.told], batch.passages))
-            targets.append(batch.belongs)
+            logits.append(self._match(image_states[batch.captioned[pictures]], batch.captions[texts]))
+            targets.append(torch.arange(len(pictures), device=image_states.device) < len(own))
+        if len(batch.labelled):
+            logits.append(self._match(image_states[batch.labelled], batch.passages))
+            targets.append(batch.is_match)
         if not logits:  # one picture, or one caption for all: nothing to tell apart
-            zero = seen.new_zeros((), dtype=torch.float32)
+            zero = image_states.new_zeros((), dtype=torch.float32)
             return {"itm": zero, "itm_accuracy": zero, "itm_skipped": zero + 1}
         scores, wanted = torch.cat(logits).float(), torch.cat(targets).long()
         right = (scores.argmax(1) == wanted).float().mean()
@@ -178,23 +178,23 @@ class BlipObjectives(nn.Module):
         itm = F.cross_entropy(scores, wanted)
         return {"itm": itm, "itm_accuracy": right, "itm_skipped": skipped}
 
-    def _match(self, seen: Tensor, texts: Texts) -> Tensor:
+    def _match(self, image_states: Tensor, texts: Texts) -> Tensor:
         """Logits (N, 2) of "no match" and "match"."""
         ids = texts.ids.clone()
         ids[:, 0] = self.encode_id
         states = self.retrieval.text_encoder(
-            input_ids=ids, attention_mask=texts.present.long(), encoder_hidden_states=seen
+            input_ids=ids, attention_mask=texts.present.long(), encoder_hidden_states=image_states
         ).last_hidden_state
         return self.retrieval.itm_head(states[:, 0])
 
-    def _captioning(self, seen: Tensor, texts: Texts) -> dict[str, Tensor]:
-        if not len(seen):
-            zero = seen.new_zeros((), dtype=torch.float32)
+    def _captioning(self, image_states: Tensor, texts: Texts) -> dict[str, Tensor]:
+        if not len(image_states):
+            zero = image_states.new_zeros((), dtype=torch.float32)
             return {"lm": zero, "lm_exact": zero}
         ids = texts.ids.clone()
         ids[:, 0] = self.decode_id
         logits = self.captioner.text_decoder(
-            input_ids=ids, attention_mask=texts.present.long(), encoder_hidden_states=seen
+            input_ids=ids, attention_mask=texts.present.long(), encoder_hidden_states=image_states
         ).logits[:, :-1]
         wanted = ids[:, 1:].masked_fill(~texts.present[:, 1:], -100)
         smoothing = self.captioner.text_decoder.label_smoothing
@@ -246,7 +246,7 @@ class BlipTask:
         device = self.objectives.temperature.device
         captioned, captions = matches.captions_of.draw(pictures)
         read = torch.rand(len(pictures)) < self.settings.passage_share
-        told, passages = matches.passages_of.draw(pictures, among=read)
+        labelled, passages = matches.passages_of.draw(pictures, among=read)
         pixels = self.checkpoint.pixels(matches.images[pictures].to(device))
         return Batch(
             pixels=shifted(pixels, max_shift=max_shift),
@@ -254,8 +254,8 @@ class BlipTask:
             captions=matches.captions[captions].to(device),
             pictures=pictures[captioned].to(device),
             caption_rows=captions.to(device),
-            told=told.to(device),
+            labelled=labelled.to(device),
             passages=matches.passages[passages].to(device),
-            belongs=matches.belongs[passages].to(device),
+            is_match=matches.is_match[passages].to(device),
             matches=matches,
         )

@@ -68,20 +68,20 @@ class Choice:
         """
         counts = self.counts[pictures]
         chosen = (torch.rand(len(pictures)) * counts).long()
-        having = ((counts > 0) & among).nonzero()[:, 0]
-        return having, self.table[pictures[having], chosen[having]]
+        has_text = ((counts > 0) & among).nonzero()[:, 0]
+        return has_text, self.table[pictures[has_text], chosen[has_text]]
 
 
 @dataclass(frozen=True)
 class Matches:
-    """A split's pictures, what they may be called, and which passages do and don't go with them.
+    """A split's pictures, their captions, and which passages match them and which do not.
 
     Attributes:
         images: (N, S, S, 3) uint8.
         captions: all distinct captions; `captions_of` says whose.
         passages: texts with a label, a row for each (picture, text) of the source.
-        belongs: (passages,) bool, what the label says.
-        known: sorted int64 keys `picture * len(captions) + caption` of all pairs that belong.
+        is_match: (passages,) bool, what the label says.
+        known: sorted int64 keys `picture * len(captions) + caption` of all pairs that match.
     """
 
     images: Tensor
@@ -89,7 +89,7 @@ class Matches:
     captions_of: Choice
     passages: Texts
     passages_of: Choice
-    belongs: Tensor
+    is_match: Tensor
     known: Tensor
 
     @classmethod
@@ -104,7 +104,7 @@ class Matches:
     ) -> Matches:
         """Read a split's pictures from the folder `images` and tokenise their texts.
 
-        Passages count only where some are labelled NO: if all of them belong to their pictures,
+        Passages count only where some are labelled NO: if all of them match their pictures,
         there is nothing to tell apart, but that a long text always matches.
 
         Raises:
@@ -113,34 +113,36 @@ class Matches:
         pairs = [pair for pair in pairs if pair.split == split]
         if not any(pair.caption for pair in pairs):
             raise UserError(f"BLIP: no picture of the {split} split has a caption")
-        telling = any(pair.match == "NO" for pair in pairs)
-        labelled = [p for p in pairs if p.match and p.text] if telling else []
+        has_mismatches = any(pair.match == "NO" for pair in pairs)
+        labelled = [p for p in pairs if p.match and p.text] if has_mismatches else []
         names = sorted({p.image for p in [*labelled, *(p for p in pairs if p.caption)]})
         captions = sorted({p.caption for p in pairs if p.caption})
         picture = {name: row for row, name in enumerate(names)}
         caption = {text: row for row, text in enumerate(captions)}
-        called: list[set[int]] = [set() for _ in names]
-        spoken: list[list[int]] = [[] for _ in names]
+        captions_of: list[set[int]] = [set() for _ in names]
+        passages_of: list[list[int]] = [[] for _ in names]
         for pair in pairs:
             if pair.caption:
-                called[picture[pair.image]].add(caption[pair.caption])
+                captions_of[picture[pair.image]].add(caption[pair.caption])
         for row, pair in enumerate(labelled):
-            spoken[picture[pair.image]].append(row)
-        known = [p * len(captions) + row for p, rows in enumerate(called) for row in sorted(rows)]
+            passages_of[picture[pair.image]].append(row)
+        known = [
+            p * len(captions) + row for p, rows in enumerate(captions_of) for row in sorted(rows)
+        ]
         return cls(
             images=torch.from_numpy(load_images(images, names, image_size)),
             captions=Texts.of(captions, tokenizer),
-            captions_of=Choice.of([sorted(rows) for rows in called]),
+            captions_of=Choice.of([sorted(rows) for rows in captions_of]),
             passages=Texts.of([p.text for p in labelled], tokenizer),
-            passages_of=Choice.of(spoken),
-            belongs=torch.tensor([p.match == "YES" for p in labelled], dtype=torch.bool),
+            passages_of=Choice.of(passages_of),
+            is_match=torch.tensor([p.match == "YES" for p in labelled], dtype=torch.bool),
             known=torch.tensor(known),
         )
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def belong(self, pictures: Tensor, captions: Tensor) -> Tensor:
+    def matching(self, pictures: Tensor, captions: Tensor) -> Tensor:
         """Which of these captions describe which of these pictures: bool (pictures, captions)."""
         keys = pictures[:, None] * len(self.captions.ids) + captions
         return torch.isin(keys, self.known.to(keys.device))

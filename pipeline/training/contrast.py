@@ -1,4 +1,4 @@
-"""Contrast of pictures and texts that knows which of them belong together, over all processes."""
+"""Contrast of pictures and texts that knows which of them match, over all processes."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def contrast(similarity: Tensor, belong: Tensor) -> Tensor:
+def contrast(similarity: Tensor, is_match: Tensor) -> Tensor:
     """Cross-entropy of each picture over the texts and of each text over the pictures.
 
-    The target is spread evenly over all that belong: a picture's other texts, and the pictures that
+    The target is spread evenly over all that match: a picture's other texts, and the pictures that
     bear the same caption, are no negatives of each other.
 
     Args:
         similarity: (N, N) float logits, pictures by texts.
-        belong: (N, N) bool, true on the diagonal.
+        is_match: (N, N) bool, true on the diagonal.
     """
     if not len(similarity):
         return similarity.sum()
-    targets = belong.to(similarity.dtype)
+    targets = is_match.to(similarity.dtype)
     of_pictures = F.cross_entropy(similarity, targets / targets.sum(1, keepdim=True))
     of_texts = F.cross_entropy(similarity.T, targets.T / targets.T.sum(1, keepdim=True))
     return (of_pictures + of_texts) / 2
 
 
-def draw_negatives(similarity: Tensor, belong: Tensor) -> tuple[Tensor, Tensor]:
-    """For each row one column that doesn't belong to it, likelier the more similar it is.
+def draw_negatives(similarity: Tensor, is_match: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw hard negatives: for each row one column that does not match it, likelier if similar.
 
     Args:
         similarity: (N, M) float logits.
-        belong: (N, M) bool.
+        is_match: (N, M) bool.
 
     Returns:
         The rows that have a negative at all, and the column drawn for each; both int64.
     """
-    rows = (~belong).any(1).nonzero()[:, 0]
-    strange = ~belong[rows]
-    weights = similarity[rows].softmax(1) * strange
-    # A sharp softmax may leave nothing to the strangers, and multinomial would refuse (BLIP's #76).
-    weights = weights + 1e-4 * strange
+    rows = (~is_match).any(1).nonzero()[:, 0]
+    negatives = ~is_match[rows]
+    weights = similarity[rows].softmax(1) * negatives
+    # A sharp softmax may leave nothing to them, and multinomial would refuse (BLIP's #76).
+    weights = weights + 1e-4 * negatives
     if not len(rows):
         return rows, rows
     return rows, weights.multinomial(1)[:, 0]
