@@ -164,7 +164,8 @@ class BlipObjectives(nn.Module):
         if len(of_picture) or len(of_text):
             pictures = torch.cat([own, of_picture, other_pictures])
             texts = torch.cat([own, other_texts, of_text])
-            logits.append(self._match(image_states[batch.captioned[pictures]], batch.captions[texts]))
+            beside = image_states[batch.captioned[pictures]]
+            logits.append(self._match(beside, batch.captions[texts]))
             targets.append(torch.arange(len(pictures), device=image_states.device) < len(own))
         if len(batch.labelled):
             logits.append(self._match(image_states[batch.labelled], batch.passages))
