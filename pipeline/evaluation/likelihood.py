@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from pipeline.evaluation.bootstrap import mean_interval
+from pipeline.evaluation.bootstrap import FEWEST, mean_interval
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
 
@@ -43,8 +43,8 @@ def likelihood(
     Returns:
         bits (a code, given the text), unconditional, unigram; below_unigram, the share that the
         prior saves of the unigram's bits; text_gain, bits a code that the text saves, and the ends
-        of its 95 % interval over pictures, text_gain_low and text_gain_high (left out for a single
-        picture): the text tells something if both are above zero.
+        of its 95 % interval over pictures, text_gain_low and text_gain_high (left out for fewer
+        than 20 pictures): the text tells something if both are above zero.
 
     Raises:
         Unmeasurable: there are no pictures.
@@ -64,7 +64,7 @@ def likelihood(
     }
     if unigram > 0:
         measures["below_unigram"] = 1 - measures["bits"] / unigram
-    if len(gain) > 1:
+    if len(gain) >= FEWEST:
         measures["text_gain_low"], measures["text_gain_high"] = mean_interval(gain, seed=seed)
     return measures
 
