@@ -26,7 +26,7 @@ def painted(stream: int, count: int) -> np.ndarray:
 
 
 def training() -> np.ndarray:
-    return painted(5, 200)
+    return painted(5, 160)
 
 
 def decoded(images: np.ndarray) -> np.ndarray:
@@ -77,15 +77,15 @@ def test_recited_training_pictures_are_called_copies(kind: str) -> None:
 
 
 def test_a_prior_that_recites_every_second_picture_is_found_out() -> None:
-    made = decoded(painted(7, 60))
-    made[::2] = decoded(moved(training()[60:90], 4))
+    made = decoded(painted(7, 80))
+    made[::2] = decoded(moved(training()[60:100], 4))
     found = measured(made)
     assert found["copies"] == pytest.approx(0.52, abs=0.05)
     assert found["copies_low"] > 0.3
 
 
 def test_other_real_pictures_are_at_chance() -> None:
-    found = measured(decoded(painted(7, 100)))
+    found = measured(decoded(painted(7, 80)))
     assert found["copies_low"] < 0.05 < found["copies_high"]
     assert found["copies"] < 0.15
     assert abs(found["further_z"]) < 3

@@ -8,7 +8,8 @@ The protocol, fixed, since every one of these figures moves with it:
   was made from. Two real pictures of each prompt give the figures' floor.
 - Both sets of the same size, and it is stated: distances shrink and manifolds grow with it. Compare
   only figures of the same prompts in the same feature space.
-- Intervals are over prompts, by a jackknife of 20 groups that leaves pictures out of both sets.
+- Intervals are over prompts, by a jackknife of 20 groups that leaves pictures out of both sets. It
+  errs to the wide side: of 100 simulated sets of 60 and of 150 prompts, 95 to 100 held the truth.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def distribution(real: np.ndarray, made: np.ndarray, *, seed: int) -> Iterator[t
     """Compare pictures with real ones of the same prompts; a painter that cheats loses somewhere.
 
     Blur and wrong titles raise `fd` and `kid`; pictures like no real one lower `precision`; kinds
-    left out lower `recall`; one picture repeated lowers `coverage`, also where it is a real one.
+    left out lower `recall`; one picture repeated lowers both `recall` and `coverage`, even a real one.
 
     Args:
         real: (N, D) features of real pictures, one a prompt.
@@ -104,7 +105,7 @@ def _kernel_gaps(real: np.ndarray, made: np.ndarray) -> np.ndarray:
 
 
 class _Measured:
-    """The five measures of any subset of the prompts, from distances taken once."""
+    """The six measures of any subset of the prompts, from distances taken once."""
 
     def __init__(self, real: np.ndarray, made: np.ndarray) -> None:
         self.real, self.made = real, made
