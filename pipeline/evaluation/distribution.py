@@ -33,8 +33,9 @@ FEWEST = 40  # prompts: a jackknife's group holds two at least
 def distribution(real: np.ndarray, made: np.ndarray, *, seed: int) -> Iterator[tuple[str, float]]:
     """Compare pictures with real ones of the same prompts; a painter that cheats loses somewhere.
 
-    Blur and wrong titles raise `fd` and `kid`; pictures like no real one lower `precision`; kinds
-    left out lower `recall`; one picture repeated lowers both `recall` and `coverage`, even a real one.
+    Blur raises `fd` and `kid`; pictures like no real one lower `precision`; kinds left out lower
+    `recall`; one picture repeated, even a real one, lowers `recall` and `coverage`. Wrong titles
+    raise `fd` only a little: whether a picture shows its prompt is for labels or a judge to say.
 
     Args:
         real: (N, D) features of real pictures, one a prompt.
