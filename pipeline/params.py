@@ -42,15 +42,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def load_section(path: Path, key: str, schema: type[T]) -> T:
     """Parse the value at `key` of the YAML file `path` as `schema` (a `Section`, or a plain type).
 
+    Args:
+        key: a section, or a value in one, as DVC writes it: `data.source`.
+
     Raises:
         UserError: one line that names every bad key, its value and what is allowed.
     """
-    content = read_yaml(path)
-    if key not in content:
-        raise UserError(f"{path}: section {key!r} is missing")
+    content: Any = read_yaml(path)
+    for part in key.split("."):
+        if not isinstance(content, dict) or part not in content:
+            raise UserError(f"{path}: section {key!r} is missing")
+        content = content[part]
     try:
         # From YAML a tuple can only arrive as a list, which strict mode takes for JSON alone.
-        return TypeAdapter(schema).validate_python(_tuples(content[key]))
+        return TypeAdapter(schema).validate_python(_tuples(content))
     except ValidationError as error:
         raise UserError("; ".join(_explain(path, key, schema, e) for e in error.errors())) from None
 

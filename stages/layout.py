@@ -14,6 +14,7 @@ TEXT_EMBEDDINGS = EMBEDDINGS / "texts.safetensors"
 CODES = Path("data/codes.lmdb")
 GENERATED = Path("data/generated")
 
+JUDGE = Path("models/judge")
 BLIP = Path("models/blip")
 VQVAE = Path("models/vqvae")
 PIXELSNAIL = Path("models/pixelsnail")

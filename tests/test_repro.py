@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -30,13 +31,25 @@ def files(path: Path) -> dict[str, bytes]:
     return {str(p.relative_to(path)): p.read_bytes() for p in found}
 
 
+def only(params: dict[str, Any], keys: list[str]) -> dict[str, Any]:
+    """The params at `keys`, some of which lie in a section: `data.source`."""
+    chosen: dict[str, Any] = {}
+    for key in keys:
+        *sections, last = key.split(".")
+        source, target = params, chosen
+        for section in sections:
+            source, target = source[section], target.setdefault(section, {})
+        target[last] = source[last]
+    return chosen
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     """A repository in which everything was made once."""
     folder = tmp_path_factory.mktemp("repro") / "codebrush"
     folder.mkdir()
     make_project(folder)
-    assert len(stages_run(run(folder, "dvc", "repro").stdout)) == 8
+    assert len(stages_run(run(folder, "dvc", "repro").stdout)) == 9
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "everything")
     return folder
@@ -75,7 +88,7 @@ def test_elsewhere_with_another_clock_locale_and_hash_seed_the_bytes_are_the_sam
         "HOME": str(tmp_path), "CODEBRUSH_SCRATCH": str(tmp_path / "scratch"),
     }  # fmt: skip
     done = run(tmp_path / "elsewhere", "dvc", "repro", "--force", **elsewhere)
-    assert len(stages_run(done.stdout)) == 8
+    assert len(stages_run(done.stdout)) == 9
     assert locked(tmp_path / "elsewhere") == locked(project)
     assert run(tmp_path / "elsewhere", "git", "status", "--porcelain").stdout == ""
 
@@ -89,7 +102,7 @@ def test_a_stage_given_only_what_it_declares_makes_the_same(project, tmp_path, s
         copy = shutil.copytree if (project / dep).is_dir() else shutil.copy
         copy(project / dep, tmp_path / dep)
     params = yaml.load(project / "params.yaml")
-    yaml.dump({key: params[key] for key in entry["params"]}, tmp_path / "params.yaml")
+    yaml.dump(only(params, entry["params"]), tmp_path / "params.yaml")
     shutil.copy(project / "dvc.yaml", tmp_path)
     run(tmp_path, sys.executable, "-m", "stages", stage, PYTHONPATH="")
     for out in outs(stage):

@@ -29,6 +29,7 @@ TINY = {
     "pixelsnail": {
         **SMALL_TRAINING, "channel": 32, "n_block": 1, "n_res_block": 1, "res_channel": 16,
     },
+    "judge": {"pictures": 20, "held_out_pictures": 10, "image_size": 32, "channel": 4, "steps": 2},
     "generate": {"test_prompts": 10, "candidates": 2, "batch_size": 8},
     "evaluate": {"pictures_per_label": 2, "shown": 8},
 }  # fmt: skip

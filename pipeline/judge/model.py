@@ -1,0 +1,118 @@
+"""The judge: a small convolutional network with one softmax head for each attribute of a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from pipeline.data.images import square
+from pipeline.data.views import to_float
+from pipeline.models.storage import load_model, save_model
+from pipeline.sample.attributes import ALLOWED, SIZES, encode
+from pipeline.sample.titles import parse
+
+BATCH = 256
+GRID = 4  # features meet the heads as a grid of 4 x 4: where something stands helps to count it
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeConfig:
+    """Sizes of a judge.
+
+    Attributes:
+        image_size: side of the pictures in pixels, a multiple of 32.
+        channel: width of the first convolution; the last is four times as wide.
+    """
+
+    image_size: int
+    channel: int
+
+
+class Judge(nn.Module):
+    """Tells the attributes of a picture from its pixels, and knows no text model."""
+
+    def __init__(self, config: JudgeConfig) -> None:
+        super().__init__()
+        if config.image_size % 32:
+            raise ValueError(f"image_size = {config.image_size}: expected a multiple of 32")
+        self.config = config
+        width = config.channel
+        self.features = nn.Sequential(
+            nn.PixelUnshuffle(2),  # (B, 12, 32, 32) for 64 pixels: the cheapest first layer
+            _block(12, width),
+            nn.MaxPool2d(2),  # (B, channel, 16, 16)
+            _block(width, 2 * width),
+            nn.MaxPool2d(2),  # (B, 2 channel, 8, 8)
+            _block(2 * width, 4 * width),
+            _block(4 * width, 4 * width),
+            nn.AvgPool2d(config.image_size // 8 // GRID),
+            nn.Flatten(),  # (B, 4 channel * 16)
+            nn.Dropout(0.2),
+        )
+        self.heads = nn.Linear(4 * width * GRID * GRID, sum(SIZES))  # all side by side
+
+    def forward(self, images: Tensor, kinds: Tensor) -> tuple[Tensor, ...]:
+        """Logits of every attribute's values, those that the kind cannot have at minus infinity.
+
+        Args:
+            images: (B, 3, H, W) in [-1, 1].
+            kinds: (B,) int64, the kind that each picture is asked about.
+
+        Returns:
+            Six tensors (B, size), in the order of `ATTRIBUTES`; of the kind, all values stay.
+        """
+        allowed = torch.from_numpy(ALLOWED).to(images.device)[kinds]
+        logits = self.heads(self.features(images)).masked_fill(~allowed, -torch.inf)
+        return logits.split(SIZES, dim=1)
+
+    @torch.no_grad()
+    def answers(self, pictures: np.ndarray, titles: Sequence[str]) -> np.ndarray:
+        """What the pictures show: of each attribute the likeliest value that the title's kind has.
+
+        Args:
+            pictures: uint8 (N, H, W, 3), of any size: they are resized as the pipeline does.
+            titles: (N,), titles of the sample: what each picture was asked to show.
+
+        Returns:
+            (N, 6) int64, values' numbers as `pipeline.sample.attributes.encode` gives; the first
+            column, the kind, is chosen from all kinds.
+        """
+        size = self.config.image_size
+        if pictures.shape[1:3] != (size, size):
+            pictures = np.stack([square(Image.fromarray(p), size) for p in pictures])
+        asked = torch.from_numpy(encode([parse(title) for title in titles])[:, 0])
+        device = self.heads.weight.device
+        parts = [
+            torch.stack([head.argmax(dim=1) for head in self(to_float(images), kinds)], dim=1).cpu()
+            for images, kinds in zip(
+                torch.from_numpy(pictures).to(device).split(BATCH),
+                asked.to(device).split(BATCH),
+                strict=True,
+            )
+        ]
+        return torch.cat(parts).numpy()
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write `config.json` and `model.safetensors` into `folder`."""
+        save_model(self, self.config, folder)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Judge:
+        """Load what `save_pretrained` wrote.
+
+        Raises:
+            UserError: a file is missing, damaged or of another model.
+        """
+        return load_model(Path(folder), JudgeConfig, cls)
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
