@@ -162,9 +162,10 @@ def _interval(sums: np.ndarray, totals: np.ndarray, *, seed: int) -> tuple[float
     """Of sums / totals, each (prompts,), with the prompts drawn again 2,000 times."""
     prompts = len(totals)
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(prompts, np.full(prompts, 1 / prompts), size=RESAMPLES)
+    drawn = generator.integers(prompts, size=(RESAMPLES, prompts))
+    shares = sums[drawn].sum(axis=1) / totals[drawn].sum(axis=1)
     tail = stats.norm.cdf(
         np.sqrt(prompts / (prompts - 1)) * stats.t.ppf((1 - LEVEL) / 2, prompts - 1)
     )
-    low, high = np.quantile((drawn @ sums) / (drawn @ totals), [tail, 1 - tail])
+    low, high = np.quantile(shares, [tail, 1 - tail])
     return float(low), float(high)
