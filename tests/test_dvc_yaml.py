@@ -61,6 +61,17 @@ def test_params_yaml_has_no_section_that_nobody_reads():
     assert set(PARAMS) == {param.split(".")[0] for s in STAGES.values() for param in s["params"]}
 
 
+def test_no_experiment_on_the_models_makes_another_judge():
+    entry = STAGES["train_judge"]
+    assert entry["params"] == [
+        "threads", "instruction_set", "data.source", "data.sample.size", "judge",
+    ]  # fmt: skip
+    assert all(dep.endswith(".py") for dep in entry["deps"])
+    shared = ("pipeline/models/__init__.py", "pipeline/models/storage.py")
+    models = [d for d in entry["deps"] if d.startswith(("pipeline/models/", "pipeline/training/"))]
+    assert models == list(shared)
+
+
 @each_stage
 def test_the_command_says_nothing_about_the_machine(stage):
     assert STAGES[stage]["cmd"] == f"python -m stages {stage}"

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline.sample import DRAW, PICTURES, ROWS
+from pipeline import sample
 from pipeline.sample import rows as rows_module
-from pipeline.sample.rows import pairs
 from pipeline.sample.scene import CHOICES, KINDS, Scene, every_scene
 from pipeline.sample.titles import HELD_OUT, TITLES, parse, seen
 from pipeline.sample.words import passage, title
 
-PICTURES_DRAWN = 2000
+Tables = dict[str, list[dict[str, Any]]]
 
 
-def drawn(split: str, *, seed: int = 0) -> list[Scene]:
-    """The scenes of the sample's pictures, as `write_sample` draws them."""
-    streams = ([PICTURES, seed, list(DRAW).index(split), i] for i in range(PICTURES_DRAWN))
-    return [
-        DRAW[split](KINDS[i % len(KINDS)], np.random.default_rng(stream))
-        for i, stream in enumerate(streams)
-    ]
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, dict[str, list[Scene]]]:
+    """The sample's tables without its pictures, and the scenes that each split's texts are of."""
+    folder = tmp_path_factory.mktemp("sample")
+    told: list[Scene] = []
+
+    def noted(scene: Scene, rng: np.random.Generator) -> str:
+        told.append(scene)
+        return passage(scene, rng)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sample, "_paint_all", lambda *_: None)
+        patch.setattr(rows_module, "passage", noted)
+        sample.write_sample(folder, train=2000, test=500, size=96, seed=0, workers=1)
+    tables = {
+        split: json.loads((folder / f"musti-{split}.json").read_text())["pairs"]
+        for split in ("train", "test")
+    }
+    train = sum(row["language"] == "en" for row in tables["train"])
+    return tables, {"train": told[:train], "test": told[train:]}
 
 
 def test_a_title_is_read_back_as_its_scene() -> None:
@@ -67,25 +81,21 @@ def test_what_is_held_out_never_changes() -> None:
 
 
 def test_no_training_picture_and_no_training_text_is_of_a_held_out_title(
-    monkeypatch: pytest.MonkeyPatch,
+    written: tuple[Tables, dict[str, list[Scene]]],
 ) -> None:
-    told: list[Scene] = []
-
-    def noted(scene: Scene, rng: np.random.Generator) -> str:
-        told.append(scene)
-        return passage(scene, rng)
-
-    monkeypatch.setattr(rows_module, "passage", noted)
-    scenes = drawn("train")
-    names = [f"images/{index}.png" for index in range(len(scenes))]
-    rows = pairs(scenes, names, first_id=0, stream=[ROWS, 0, 0], draw=DRAW["train"])
-    assert all(seen(title(scene)) for scene in scenes)
-    assert len(told) > 1.5 * len(scenes)  # matching texts and mismatched ones
-    assert all(seen(title(scene)) for scene in told)
-    assert not HELD_OUT & {row["title"] for row in rows}
-    assert len({row["title"] for row in rows} & set(TITLES)) > 0.9 * (len(TITLES) - len(HELD_OUT))
+    tables, told = written
+    titles = {row["title"] for row in tables["train"]}
+    assert not HELD_OUT & titles
+    assert len(titles & set(TITLES)) > 0.9 * (len(TITLES) - len(HELD_OUT))
+    assert len(told["train"]) > 3000  # matching texts and mismatched ones
+    assert all(seen(title(scene)) for scene in told["train"])
 
 
-def test_test_pictures_are_of_all_titles() -> None:
-    unseen = [not seen(title(scene)) for scene in drawn("test")]
-    assert 0.07 < np.mean(unseen) < 0.14
+def test_test_pictures_are_of_all_titles(
+    written: tuple[Tables, dict[str, list[Scene]]],
+) -> None:
+    tables, _ = written
+    title_of = {row["image"]: row["title"] for row in reversed(tables["test"])}
+    unseen = [not seen(line) for line in title_of.values()]
+    assert len(unseen) == 500
+    assert 0.05 < np.mean(unseen) < 0.16
