@@ -59,7 +59,7 @@ class Judge(nn.Module):
         width_of_features = 4 * width * GRID * GRID
         self.kind = nn.Linear(width_of_features, len(KINDS))
         # Each kind has heads of its own: birds are counted otherwise than candles. With common ones
-        # 5 times as many real pictures were miscounted after the same training.
+        # three times as many real pictures were miscounted after as many steps.
         self.others = nn.Linear(width_of_features, len(KINDS) * sum(SIZES[1:]))
 
     def forward(self, images: Tensor, kinds: Tensor) -> tuple[Tensor, ...]:
