@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 
 from pipeline.data.condition import TextCondition
+from pipeline.data.texts import join_surrogates, normalise
 from pipeline.data.views import to_uint8
 from pipeline.devices import Precision, warn_of_emulation
 from pipeline.models.blip import Blip
@@ -62,7 +63,7 @@ class Painter:
 
     @classmethod
     def from_pretrained(
-        cls, *, blip: Path, prior: Path, vqvae: Path, device: torch.device
+        cls, *, blip: Path | str, prior: Path | str, vqvae: Path | str, device: torch.device
     ) -> Painter:
         """Load the folders that the training stages made."""
         return cls(
@@ -80,9 +81,9 @@ class Painter:
         seed: int,
         strict: bool = True,
     ) -> list[Painting]:
-        """Paint each prompt `samples` times.
+        """Paint each prompt `samples` times; none for no prompt.
 
-        A picture depends on the models, the settings, the seed, its prompt and its number alone,
+        Prompts are normalised as the texts of training are (see `pipeline.data.texts`). A picture depends on the models, the settings, the seed, its prompt and its number alone,
         not on the other prompts.
 
         Args:
@@ -94,6 +95,9 @@ class Painter:
         """
         if strict:
             self.blip.check_prompts(prompts)
+        prompts = [normalise(join_surrogates(prompt)) for prompt in prompts]
+        if not prompts:
+            return []
         warn_of_emulation(settings.precision)
         sampler = PriorSampler(
             Sampler(

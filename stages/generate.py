@@ -6,6 +6,7 @@ import pandas as pd
 from pydantic import Field
 
 from pipeline.data.pairs import captioned, read_pairs
+from pipeline.data.texts import normalise
 from pipeline.devices import best_device
 from pipeline.errors import UserError
 from pipeline.files import replacing
@@ -30,7 +31,7 @@ def main() -> None:
     seed = load_section(layout.PARAMS, "seed", SEED)
     captions = [pair.caption for pair in captioned(read_pairs(layout.PAIRS), "test")]
     tested = list(dict.fromkeys(captions))[: settings.test_prompts]
-    prompts = list(dict.fromkeys([*settings.prompts, *tested]))
+    prompts = list(dict.fromkeys([*map(normalise, settings.prompts), *tested]))
 
     painter = Painter.from_pretrained(
         blip=layout.BLIP, prior=layout.PIXELSNAIL, vqvae=layout.VQVAE, device=best_device()

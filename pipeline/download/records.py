@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.data.pairs import Pair
+from pipeline.data.texts import normalise
 from pipeline.download.pictures import Location, Picture
 from pipeline.download.schema import BadRow, Row, read_rows
-from pipeline.download.texts import normalise, normalise_text
+from pipeline.download.texts import normalise_text
 
 
 @dataclass(frozen=True)

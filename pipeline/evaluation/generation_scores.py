@@ -74,6 +74,7 @@ def generation_scores(
     embeds = {group: blip.embed_images(pixels) for group, pixels in images.items()}
     texts = blip.embed_texts(prompts).pooled.numpy()
     elsewhere = [prompts[row] for row in other]
+    spelling = blip.tokenizer.backend_tokenizer.normalizer  # of the captions
 
     def each(measure: Callable[[str, Sequence[str]], float]) -> dict[str, float]:
         """`measure` of every group beside its prompts, and of the generated beside others'."""
@@ -81,8 +82,10 @@ def generation_scores(
         return {**found, "shuffled": measure("generated", elsewhere)}
 
     def overlaps() -> dict[str, dict[str, float]]:
-        found = {group: caption_overlap(prompts, captions[group]) for group in images}
-        found["shuffled"] = caption_overlap(elsewhere, captions["generated"])
+        found = {
+            group: caption_overlap(prompts, captions[group], spelling=spelling) for group in images
+        }
+        found["shuffled"] = caption_overlap(elsewhere, captions["generated"], spelling=spelling)
         return {
             name: {group: values[name] for group, values in found.items()}
             for name in found["shuffled"]
@@ -93,7 +96,10 @@ def generation_scores(
         scores.leave_out("meteor", "it needs WordNet, and pretrained.wordnet is off")
     else:
         scores.measure(
-            "meteor", lambda: each(lambda g, p: meteor(p, captions[g], nltk_data=wordnet))
+            "meteor",
+            lambda: each(
+                lambda g, p: meteor(p, captions[g], nltk_data=wordnet, spelling=spelling)
+            ),
         )
     scores.measure(
         "similarity",
