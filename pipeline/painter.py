@@ -81,10 +81,11 @@ class Painter:
         seed: int,
         strict: bool = True,
     ) -> list[Painting]:
-        """Paint each prompt `samples` times; none for no prompt.
+        """Paint each prompt `samples` times; no prompt, no picture.
 
-        Prompts are normalised as the texts of training are (see `pipeline.data.texts`). A picture depends on the models, the settings, the seed, its prompt and its number alone,
-        not on the other prompts.
+        Prompts are normalised as the texts of training are (see `pipeline.data.texts`). A picture
+        depends on the models, the settings, the seed, its prompt and its number alone, not on the
+        other prompts.
 
         Args:
             strict: refuse a prompt that cannot be painted as it stands; else one that is too long

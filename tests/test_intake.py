@@ -270,3 +270,11 @@ def test_the_table_keeps_the_report_readable_by_machines(tmp_path: Path) -> None
     assert table["text"].iloc[-1] == 'Lines\nand "quotes", commas'
     assert Counter(table["kept"]) == {"yes": 21}
     assert json.loads(json.dumps(data_metrics(intake)))["pairs"]["train"] > 0
+
+
+def test_a_profile_that_was_not_used_is_told_beside_its_picture(tmp_path: Path) -> None:
+    (tmp_path / "odd.png").write_bytes(encoded(paint("odd"), "PNG", icc_profile=b"\x07" * 300))
+    table = report_table(take(tmp_path, [*many(), row(50, "odd.png")]))
+    kept = table[table["id"] == 50]
+    assert (kept["kept"].item(), kept["reason"].item()) == ("yes", "")
+    assert "profile" in kept["detail"].item()

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urljoin
 
-from pipeline.data.images import ImageError, content_name, picture_type
+from pipeline.data.decoding import ImageError, decode
+from pipeline.data.images import content_name
 from pipeline.download.dedupe import Signature, signature
 from pipeline.download.downloads import Downloads
 from pipeline.download.fetch import FetchError, clean_url
@@ -140,13 +141,13 @@ def examine(
     def look(path: Path) -> Picture:
         try:
             data = path.read_bytes()
-            image, ending = picture_type(data, max_pixels=max_pixels)
+            decoded = decode(data, max_pixels=max_pixels)
         except ImageError as error:
             return Picture(Source(None, error.reason, error.detail))
         except OSError as error:
             return Picture(Source(None, "no_file", error.strerror or "cannot be read"))
-        name = f"{content_name(data)}.{ending}"
-        return Picture(Source(path), name, signature(image))
+        name = f"{content_name(data)}.{decoded.ending}"
+        return Picture(Source(path, detail=decoded.note), name, signature(decoded.image))
 
     # As many at a time as there are cores: each holds one picture, decoded, in memory.
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
@@ -159,7 +160,8 @@ def examine(
         if not picture.name and source.path is not None:
             picture = Picture(replace(picture.source, status=source.status))
         elif picture.name:
-            picture = replace(picture, source=source)
+            notes = "; ".join(note for note in (source.detail, picture.source.detail) if note)
+            picture = replace(picture, source=replace(source, detail=notes))
         pictures[at] = picture
     return _without_placeholders(pictures, placeholder_urls)
 

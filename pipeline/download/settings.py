@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.data.images import MOST_PIXELS
+from pipeline.data.decoding import MOST_PIXELS
 from pipeline.params import Section
 
 Label = Literal["YES", "NO", ""]

@@ -46,9 +46,9 @@ def words(text: str, spelling: Normalizer = OUR_SPELLING) -> list[str]:
     """
     pieces = [p for p, _ in _CUT.pre_tokenize_str(spelling.normalize_str(normalise(text)))]
     for kinds in ("LMN", "LMNS"):
-        bare = ("".join(c for c in piece if unicodedata.category(c)[0] in kinds) for piece in pieces)
-        if found := [word for word in bare if word]:
-            return found
+        bare = ["".join(c for c in p if unicodedata.category(c)[0] in kinds) for p in pieces]
+        if any(bare):
+            return [word for word in bare if word]
     return []
 
 
