@@ -35,10 +35,11 @@ class Http(Section):
     Attributes:
         connect_timeout: for one connection to be made.
         read_timeout: for the next bytes to arrive.
-        deadline: for one picture in all: every try, redirect and pause between them.
+        deadline: for one picture in all, from its first request on: every try, redirect and pause.
         per_host: requests to one host at a time.
         workers: requests at a time in all.
-        retries: further tries after a failure that may pass (no connection, 429, 5xx, a cut body).
+        retries: further tries after a failure that may pass (no connection, 5xx, a cut body); a host
+            that asks for patience (429, 503) costs none.
         max_bytes: of one body, as it comes and unpacked.
         allow_private: let URLs and redirects lead to loopback, private and link-local addresses.
         refresh: raise it to ask the servers again, conditionally, for what was fetched before.

@@ -100,6 +100,11 @@ def summary(intake: Intake) -> list[str]:
     metrics = data_metrics(intake)
     lines = [f"{metrics['rows']} rows read, {len(intake.pairs)} kept"]
     lines += [f"  left out {count:6d}  {reason}" for reason, count in metrics["left_out"].items()]
+    if "rate_limited" in metrics["left_out"]:
+        lines.append(
+            "  rate_limited: raise data.http.deadline, or run again with `dvc repro --force "
+            "--single-item download`, which asks for these pictures alone"
+        )
     lines += [
         f"  {split}: {metrics['pairs'][split]} pairs, {metrics['pictures'][split]} pictures, "
         f"{metrics['captions'][split]} captions"
