@@ -220,7 +220,7 @@ def test_a_source_with_nothing_to_learn_from_fails_with_one_line(tmp_path: Path)
 
 
 def test_a_file_without_one_good_row_is_reported_and_refused_in_one_line(tmp_path: Path) -> None:
-    for rows in ([], [row("one", "p1.jpg"), row("two", "p2.jpg")]):
+    for rows in ([], [row(True, "p1.jpg"), row(-2, "p2.jpg")]):
         intake = take(tmp_path, rows)
         table = report_table(intake)
         assert table["reason"].tolist() == ["bad_row"] * len(rows)

@@ -43,7 +43,7 @@ ENVIRONMENT = {
 
 def make_project(folder: Path, **changes: Any) -> None:
     """A repository of this code with tiny params, in which nothing has been made yet."""
-    for name in ("pipeline", "stages"):
+    for name in ("pipeline", "stages", "annotations"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)

@@ -8,7 +8,8 @@ import time
 # What a host says to whom it finds too quick (RFC 6585, RFC 9110).
 PATIENCE = (429, 503)
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 20.0  # seconds, after a refusal that names no time; doubled
-SLOWER = 1.25  # what a refusal makes of the time between two requests
+# What a refusal makes of the time between two requests: what was measured, within these factors.
+SLOWER, MOST_AT_ONCE = 1.25, 2.0
 # What an answer makes of it: much, but little near the time at which the host refuses.
 FASTER, FASTER_NEAR = 0.8, 0.995
 NEAR = 0.9, 1.06
@@ -29,9 +30,8 @@ class Pace:
         self._too_short = 0.0  # the interval at which the host refuses; 0: not known
         self._next_at = 0.0  # of the monotonic clock
         self._pause = FIRST_PAUSE
-        self._counted_from: float | None = None
-        self._counted = 0
-        self._slowed_at = 0.0
+        self._refused_last = 0.0  # when
+        self._counted = 0  # answers since then
         self._lock = threading.Lock()
 
     @property
@@ -45,8 +45,6 @@ class Pace:
             now = time.monotonic()
             start = max(now, self._next_at)
             self._next_at = start + self._interval
-            if self._counted_from is None:
-                self._counted_from = start
             return start - now
 
     def answered(self) -> None:
@@ -76,17 +74,19 @@ class Pace:
         with self._lock:
             now = time.monotonic()
             pause = self._pause if retry_after is None else retry_after
-            if started >= self._slowed_at:
-                since = now if self._counted_from is None else self._counted_from
-                # At first the time that was allowed to pass is that of the host's own reckoning.
-                passed = max(now - since, 0.0 if self._interval else pause)
-                measured = passed / max(self._counted, 1)
-                # Once may be that picture's own trouble; twice at the same pace is the host's rule.
-                alike = 0.7 * self._refused_at <= self._interval <= 1.4 * self._refused_at
-                self._too_short = self._interval if alike else 0.0
-                self._refused_at = self._interval
-                self._interval = max(self._interval * SLOWER, measured)
-                self._pause = min(self._pause * 2, LONGEST_PAUSE)
-                self._slowed_at = now
+            if started >= self._refused_last:
+                self._slow_down(now)
             self._next_at = max(self._next_at, now + pause)
-            self._counted_from, self._counted = self._next_at, 0
+
+    def _slow_down(self, now: float) -> None:
+        """Take from the answers since the last refusal how often the host may be asked."""
+        if self._refused_last:  # once may be that picture's own trouble
+            measured = (now - self._refused_last) / max(self._counted, 1)
+            if self._interval:
+                least, most = SLOWER * self._interval, MOST_AT_ONCE * self._interval
+                measured = min(max(measured, least), most)
+            alike = 0.7 * self._refused_at <= self._interval <= 1.4 * self._refused_at
+            self._too_short = self._interval if alike else 0.0
+            self._refused_at, self._interval = self._interval, measured
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._refused_last, self._counted = now, 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -71,7 +73,8 @@ def locate(image: str, base: str | Path) -> Location:
     """Understand a row's `image`: a URL, or a path (or URL) relative to the annotation file.
 
     Args:
-        image: as the row has it; white space around a URL is dropped.
+        image: as the row has it; white space around it is dropped, `//host/…` is https, a path may
+            be written with backslashes, and a file name composed or decomposed.
         base: the annotation file's URL or path.
 
     Raises:
@@ -79,17 +82,47 @@ def locate(image: str, base: str | Path) -> Location:
     """
     if HAS_SCHEME.match(image):
         return Location(clean_url(image), None)
+    if image.strip().startswith("//") and not isinstance(base, str):
+        return Location(clean_url(f"https:{image.strip()}"), None)
     if isinstance(base, str):
         try:
             return Location(clean_url(urljoin(base, image.strip())), None)
         except ValueError as error:
             raise FetchError("bad_url", " ".join(str(error).split())) from None
     path = Path(image)
+    if "\\" in image and not (base.parent / path).exists():
+        path = Path(image.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
         raise FetchError("bad_path", "leads out of the annotation file's folder")
     if any(ord(c) < 32 for c in image):
         raise FetchError("bad_path", "holds a control character")
-    return Location("", base.parent / path)
+    return Location("", find_file(base.parent, path))
+
+
+def find_file(folder: Path, path: Path) -> Path:
+    """A file below a folder, also if its name has blanks around it or is decomposed otherwise.
+
+    A Mac's archives hold `é` as `e` and an accent; to most file systems these are two names.
+    """
+    try:
+        if (folder / path).exists():
+            return folder / path
+        found = folder
+        for part in Path(str(path).strip()).parts:
+            if not (found / part).exists():
+                names = _names(found, found.stat().st_mtime_ns)
+                part = names.get(unicodedata.normalize("NFC", part), part)
+            found = found / part
+        return found if found.exists() else folder / path
+    except (OSError, ValueError):  # no name that a file system takes
+        return folder / path
+
+
+@lru_cache(maxsize=64)
+def _names(folder: Path, changed: int) -> dict[str, str]:
+    """Composed name → name of each entry of a folder that last changed then."""
+    names = sorted(path.name for path in folder.iterdir())
+    return {unicodedata.normalize("NFC", name): name for name in names}
 
 
 def bring(

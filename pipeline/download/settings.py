@@ -21,6 +21,20 @@ class Files(Section):
     test: str
 
 
+Column = Literal["id", "image", "language", "subtask1_label", "subtask2_labels", "text", "title"]
+
+
+class Table(Files):
+    """Files of one's own.
+
+    Attributes:
+        columns: MUSTI's field → the table's own column, or a text with columns in braces; empty if
+            the columns have MUSTI's names.
+    """
+
+    columns: dict[Column, str]
+
+
 class Sample(Section):
     """How many pictures the sample painter draws, and their side in pixels."""
 
@@ -38,8 +52,8 @@ class Http(Section):
         deadline: for one picture in all, from its first request on: every try, redirect and pause.
         per_host: requests to one host at a time.
         workers: requests at a time in all.
-        retries: further tries after a failure that may pass (no connection, 5xx, a cut body); a host
-            that asks for patience (429, 503) costs none.
+        retries: further tries after a failure that may pass (no connection, 5xx, a cut body); that
+            a host asks for patience (429, 503) costs none.
         max_bytes: of one body, as it comes and unpacked.
         allow_private: let URLs and redirects lead to loopback, private and link-local addresses.
         refresh: raise it to ask the servers again, conditionally, for what was fetched before.
@@ -60,10 +74,12 @@ class Http(Section):
 class Data(Section):
     """The `data` section; params.yaml explains each key."""
 
-    source: Literal["sample", "musti", "json"]
+    source: Literal["sample", "musti", "json", "folder"]
     sample: Sample
     musti: Files
-    json_files: Files = Field(alias="json")
+    json_files: Table = Field(alias="json")
+    folder: Table
+    watch: str = Field(min_length=1)  # for DVC alone: what it looks at for changes
     languages: tuple[str, ...] = Field(min_length=1)
     caption: Literal["title", "text", "title_or_text"]
     caption_labels: tuple[Label, ...] = Field(min_length=1)

@@ -22,7 +22,10 @@ COLUMNS = (
 
 
 def report_table(intake: Intake) -> pd.DataFrame:
-    """One row a row of the sources, in their order: what it said, whether it was kept, why not."""
+    """One row per row of the sources, in their order: what it said, whether it was kept, why not.
+
+    The id is the source's own, a whole number or a text; the pairs have whole numbers.
+    """
     rows = [
         {
             "file": record.file.name,
@@ -57,7 +60,7 @@ def report_table(intake: Intake) -> pd.DataFrame:
     files = list(dict.fromkeys(row["file"] for row in rows))
     rows.sort(key=lambda row: (files.index(row["file"]), row["row"]))
     table = pd.DataFrame(rows, columns=COLUMNS)
-    return table.astype({"id": "Int64", "http_status": "Int64"})
+    return table.astype({"http_status": "Int64"})
 
 
 def reasons(intake: Intake) -> dict[str, int]:
