@@ -8,33 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from pipeline.data.condition import TextCondition
 from pipeline.data.texts import join_surrogates, normalise
 from pipeline.data.views import to_uint8
-from pipeline.devices import Precision, warn_of_emulation
+from pipeline.devices import warn_of_emulation
 from pipeline.models.blip import Blip
 from pipeline.models.prior import Prior
 from pipeline.models.vqvae import VQVAE
-from pipeline.params import Section
 from pipeline.progress import progress
 from pipeline.sampling import PriorSampler, Sampler
+from pipeline.sampling_settings import SamplingSettings
 from pipeline.seeds import derive_seed
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-
-class SamplingSettings(Section):
-    """How codes are drawn; the choices that `generate` of params.yaml and `Painter.paint` share."""
-
-    temperature: float = Field(gt=0)
-    top_k: int = Field(ge=0)  # only the k likeliest codes; 0: all
-    top_p: float = Field(gt=0, le=1)  # only the likeliest codes that together reach p
-    guidance_scale: float = Field(ge=0)  # 1: the text as learned; more: the text exaggerated
-    candidates: int = Field(ge=1)  # drawn for each picture; BLIP's matching score picks one
-    batch_size: int = Field(ge=1)  # candidates drawn at a time
-    precision: Precision  # of the prior's weights; bf16 is faster for wide ones
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML, YAMLError
 
+from pipeline.data.texts import join_surrogates
 from pipeline.errors import UserError
 
 
@@ -21,6 +22,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+Precision = Literal["fp32", "bf16"]
 # The range that NumPy, scikit-learn and torch share. Any, because mypy takes it for no type.
 SEED: Any = Annotated[int, Field(strict=True, ge=0, lt=1 << 32)]
 T = TypeVar("T")
@@ -50,15 +52,21 @@ def load_section(path: Path, key: str, schema: type[T]) -> T:
         raise UserError(f"{path}: section {key!r} is missing")
     try:
         # From YAML a tuple can only arrive as a list, which strict mode takes for JSON alone.
-        return TypeAdapter(schema).validate_python(_tuples(content[key]))
+        return TypeAdapter(schema).validate_python(_plain(content[key], f"{path}: {key}"))
     except ValidationError as error:
         raise UserError("; ".join(_explain(path, key, schema, e) for e in error.errors())) from None
 
 
-def _tuples(value: Any) -> Any:
+def _plain(value: Any, where: str) -> Any:
+    """Lists as tuples, and texts as any file can hold them, for they are written to some."""
     if isinstance(value, dict):
-        return {k: _tuples(v) for k, v in value.items()}
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+        return {k: _plain(v, f"{where}.{k}") for k, v in value.items()}
+    if isinstance(value, list):
+        return tuple(_plain(v, f"{where}.{i}") for i, v in enumerate(value))
+    try:
+        return join_surrogates(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise UserError(f"{where} = {value!r}: {error}") from None
 
 
 def _explain(path: Path, key: str, schema: Any, error: Any) -> str:

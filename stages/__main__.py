@@ -69,7 +69,9 @@ def main(arguments: list[str]) -> int:
     try:
         stage = _known(arguments)
         if PREPARED not in os.environ:
-            _replace_process(stage)
+            processes = _processes() if stage in PARALLEL and "WORLD_SIZE" not in os.environ else 1
+            _check_params(stage, int(os.environ.get("WORLD_SIZE", processes)))
+            _replace_process(stage, processes)
         module = importlib.import_module(f"stages.{stage}")
         if "torch" in sys.modules:  # download does without the second that importing it takes
             from pipeline.devices import repeat_exactly
@@ -101,11 +103,20 @@ def _known(arguments: list[str]) -> str:
     return arguments[0]
 
 
-def _replace_process(stage: str) -> None:
+def _check_params(stage: str, processes: int) -> None:
+    """Check all sections of params.yaml, those of later stages too, in a fraction of a second."""
+    load_section(PARAMS, "threads", THREADS)
+    load_section(PARAMS, "instruction_set", InstructionSet)
+    checking: Any = importlib.import_module("stages.checking")  # by name: it is no code dep
+    for line in checking.check_params(PARAMS, processes=processes):
+        if stage == "download":
+            print(line, file=sys.stderr, flush=True)
+
+
+def _replace_process(stage: str, processes: int) -> None:
     """Start again, as this same process, with the environment that the stage needs."""
     environment = {**MACHINE, **os.environ, PREPARED: "1"}
     command = [sys.executable, "-m"]
-    processes = _processes() if stage in PARALLEL and "WORLD_SIZE" not in os.environ else 1
     if processes > 1:
         command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
     if "threads" in read_yaml(Path("dvc.yaml"))["stages"][stage]["params"]:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
-from pydantic import Field
 
 from pipeline.codes import CodeStore
 from pipeline.codes.encode import store_rows
@@ -27,26 +26,18 @@ from pipeline.evaluation.perceptual import find_lpips
 from pipeline.evaluation.prior_scores import prior_scores
 from pipeline.evaluation.report import report
 from pipeline.evaluation.scores import Scores
+from pipeline.evaluation.settings import EvaluateSettings
 from pipeline.evaluation.vqvae_scores import decoded, latent_vectors, vqvae_scores
 from pipeline.files import replacing, write_json
 from pipeline.models.blip import Blip
 from pipeline.models.prior import Prior
 from pipeline.models.vqvae import VQVAE
-from pipeline.params import SEED, Section, load_section
+from pipeline.params import SEED, load_section
 from pipeline.progress import say
 from pipeline.provenance import provenance
 from pipeline.sealing import check_folder
 from pipeline.training.pixelsnail import coded_levels
 from stages import layout
-
-
-class EvaluateSettings(Section):
-    """The section `evaluate` of params.yaml."""
-
-    match_threshold: float = Field(gt=0, lt=1)
-    labels: int = Field(ge=2)
-    pictures_per_label: int = Field(ge=1)
-    shown: int = Field(ge=2)
 
 
 @dataclass(frozen=True)

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import pandas as pd
-from pydantic import Field
 
 from pipeline.data.pairs import captioned, read_pairs
 from pipeline.data.texts import normalise
 from pipeline.devices import best_device
 from pipeline.errors import UserError
 from pipeline.files import replacing
-from pipeline.painter import Painter, SamplingSettings
+from pipeline.painter import Painter
 from pipeline.painting_files import file_name, params_digest, save_png
 from pipeline.params import SEED, load_section
+from pipeline.sampling_settings import GenerateSettings
 from pipeline.sealing import seal_folder
 from stages import layout
-
-
-class GenerateSettings(SamplingSettings):
-    """The section `generate` of params.yaml."""
-
-    prompts: tuple[str, ...]
-    test_prompts: int = Field(ge=2)  # captions of test pictures, which evaluate judges
-    samples_per_prompt: int = Field(ge=1)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.backbones import BACKBONES
+from pipeline.backbones import BACKBONES, SMALLEST
 from pipeline.errors import UserError
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
@@ -80,12 +80,15 @@ def lpips_distances(
         (N,) float64, 0 for equal pictures.
 
     Raises:
-        Unmeasurable: there are no pairs.
+        Unmeasurable: there are no pairs, or they are too small for the measure's backbone.
     """
     if first.shape != second.shape or first.ndim != 4:
         raise ValueError(f"pictures {tuple(first.shape)} and {tuple(second.shape)}")
     if not len(first):
         raise Unmeasurable("there are no pairs of pictures")
+    net = str(measure.pnet_type)
+    if min(first.shape[2:]) < SMALLEST[net]:
+        raise Unmeasurable(f"{net} takes pictures of at least {SMALLEST[net]} pixels a side")
     batches = zip(first.split(batch_size), second.split(batch_size), strict=True)
     return torch.cat([measure(a, b).flatten().double().cpu() for a, b in batches]).numpy()
 
