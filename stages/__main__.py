@@ -105,10 +105,9 @@ def _known(arguments: list[str]) -> str:
 
 def _check_params(stage: str, processes: int) -> None:
     """Check all sections of params.yaml, those of later stages too, in a fraction of a second."""
-    load_section(PARAMS, "threads", THREADS)
-    load_section(PARAMS, "instruction_set", InstructionSet)
+    own = {"threads": THREADS, "instruction_set": InstructionSet}
     checking: Any = importlib.import_module("stages.checking")  # by name: it is no code dep
-    for line in checking.check_params(PARAMS, processes=processes):
+    for line in checking.check_params(PARAMS, own, processes=processes):
         if stage == "download":
             print(line, file=sys.stderr, flush=True)
 

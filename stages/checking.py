@@ -11,6 +11,7 @@ that they configure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,11 @@ SECTIONS: dict[str, Any] = {
 TRAINED = ("blip", "vqvae", "pixelsnail")
 
 
-def check_params(path: Path, *, processes: int = 1) -> list[str]:
+def check_params(path: Path, own: Mapping[str, Any], *, processes: int) -> list[str]:
     """Check every section of params.yaml, and that they go together.
 
     Args:
+        own: the launcher's sections, and their schemas.
         processes: that will share a batch.
 
     Returns:
@@ -53,10 +55,10 @@ def check_params(path: Path, *, processes: int = 1) -> list[str]:
     Raises:
         UserError: a section is wrong, or one stage's value is impossible for another; one line.
     """
-    known = [*SECTIONS, "threads", "instruction_set"]  # the launcher reads the last two
+    known = {**SECTIONS, **own}
     if unknown := [key for key in read_yaml(path) if key not in known]:
         raise UserError(f"{path}: {unknown[0]}: unknown section; known: {', '.join(known)}")
-    found = {name: load_section(path, name, schema) for name, schema in SECTIONS.items()}
+    found = {name: load_section(path, name, schema) for name, schema in known.items()}
     blip: BlipSettings = found["blip"]
     vqvae: VQVAESettings = found["vqvae"]
     generate: GenerateSettings = found["generate"]

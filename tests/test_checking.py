@@ -19,7 +19,10 @@ from pipeline.evaluation.perceptual import lpips_distances
 from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.models.vqvae import VQVAE, VQVAEConfig
 from pipeline.params import read_yaml
+from stages.__main__ import THREADS, InstructionSet
 from stages.checking import SECTIONS, check_params
+
+OWN = {"threads": THREADS, "instruction_set": InstructionSet}
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def params(tmp_path: Path) -> Path:
 
 def checked(params: Path, **changes: Any) -> list[str]:
     change(params.parent, changes)
-    return check_params(params)
+    return check_params(params, OWN, processes=1)
 
 
 @pytest.mark.parametrize(
@@ -60,16 +63,16 @@ def test_what_a_later_stage_cannot_do_is_refused(
 def test_the_settings_that_are_committed_go_together_and_so_does_every_section(
     params: Path,
 ) -> None:
-    assert check_params(params) == []
-    assert set(SECTIONS) | {"threads", "instruction_set"} == set(read_yaml(params))
+    assert checked(params) == []
+    assert set(SECTIONS) | set(OWN) == set(read_yaml(params))
     with pytest.raises(UserError, match=r"blip\.batch_size = 48: 5 processes share it"):
-        check_params(params, processes=5)
+        check_params(params, OWN, processes=5)
 
 
 def test_a_section_that_no_stage_knows_is_named(params: Path) -> None:
     params.write_text(params.read_text() + "vqvea: {n_embed: 3}\n")
     with pytest.raises(UserError, match="vqvea: unknown section; known: seed, data"):
-        check_params(params)
+        checked(params)
 
 
 @pytest.mark.parametrize(("net", "side"), [("squeeze", 16), ("alex", 24), ("vgg", 8)])
@@ -117,13 +120,13 @@ def test_texts_of_params_that_will_be_encoded_are_checked_as_rows_are(params: Pa
     text = params.read_text()
     old = "Blue ship in a storm at night"
     params.write_text(text.replace(old, r'"Blue ship \ud83d\udea2"'))
-    assert check_params(params) == []  # a pair of surrogates is the ship that it stands for
+    assert checked(params) == []  # a pair of surrogates is the ship that it stands for
     params.write_text(text.replace(old, r'"Blue ship \ud83d"'))
     with pytest.raises(UserError, match=r"generate\.prompts\.0 = .*half a surrogate pair"):
-        check_params(params)
+        checked(params)
     params.write_text(text.replace('json: {train: ""', r'json: {train: "a\udc00"'))
     with pytest.raises(UserError, match=r"data\.json\.train = .*half a surrogate pair"):
-        check_params(params)
+        checked(params)
 
 
 @pytest.mark.parametrize("stage", ["download", "train_vqvae"])
