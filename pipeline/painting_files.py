@@ -14,8 +14,9 @@ from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel
 
 
-def save_png(path: Path, image: np.ndarray, facts: Mapping[str, str]) -> None:
+def save_png(path: Path | str, image: np.ndarray, facts: Mapping[str, str]) -> None:
     """Write a picture (H, W, 3) uint8, with `facts` as its text metadata."""
+    path = Path(path)
     info = PngInfo()
     for key, value in facts.items():
         info.add_itxt(key, value)

@@ -28,8 +28,9 @@ SEED: Any = Annotated[int, Field(strict=True, ge=0, lt=1 << 32)]
 T = TypeVar("T")
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path | str) -> dict[str, Any]:
     """Read a YAML mapping as DVC reads it (YAML 1.2: `1e-05` is a number, `off` a word)."""
+    path = Path(path)
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -41,12 +42,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_section(path: Path, key: str, schema: type[T]) -> T:
+def load_section(path: Path | str, key: str, schema: type[T]) -> T:
     """Parse the value at `key` of the YAML file `path` as `schema` (a `Section`, or a plain type).
 
     Raises:
         UserError: one line that names every bad key, its value and what is allowed.
     """
+    path = Path(path)
     content = read_yaml(path)
     if key not in content:
         raise UserError(f"{path}: section {key!r} is missing")

@@ -24,6 +24,7 @@ from pydantic import Field
 
 from pipeline.errors import UserError
 from pipeline.params import load_section, read_yaml
+from pipeline.waiting import SPIN_COUNT
 from stages.layout import PARAMS
 
 PARALLEL = ("finetune_blip", "extract_embeddings", "train_vqvae", "train_pixelsnail")
@@ -33,10 +34,7 @@ MACHINE = {
     # them saves a VQ-VAE step a fifth of its time.
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
-    # Threads that wait spin this often, then sleep. With OpenMP's own 300,000 a step of the prior
-    # took 0.46 s instead of 0.26 beside another training; asleep at once, BLIP's training took a
-    # third longer on two idle cores.
-    "GOMP_SPINCOUNT": "1000",
+    **SPIN_COUNT,
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS repeats nothing exactly
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",

@@ -83,6 +83,22 @@ def test_the_candidate_that_matches_best_is_chosen_and_the_first_is_kept_too():
     assert chosen.match >= first.match
 
 
+def test_no_prompt_is_no_picture():
+    assert build(1).paint([], SamplingSettings(**SETTINGS), samples=2, seed=0) == []
+
+
+@pytest.mark.parametrize("typed", ["L’e\u0301glise  bleue ", "L'\u00e9glise bleue\u200b"])
+def test_a_prompt_typed_in_another_way_is_the_same_prompt_seed_and_file(typed):
+    painter, settings = build(1), SamplingSettings(**SETTINGS)
+    plain, other = (
+        painter.paint([prompt], settings, samples=1, seed=3)[0]
+        for prompt in ("L'\u00e9glise bleue", typed)
+    )
+    assert other.prompt == plain.prompt
+    assert file_name(other.prompt, 0) == file_name(plain.prompt, 0)
+    assert np.array_equal(other.image, plain.image)
+
+
 def test_another_seed_is_another_picture():
     painter, settings = build(1), SamplingSettings(**SETTINGS)
     one, other = (painter.paint(["ship"], settings, samples=1, seed=s)[0] for s in (0, 1))

@@ -49,7 +49,8 @@ class CodeStore:
         n_embed: codes in the codebook: a code is in [0, n_embed).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
+        path = Path(path)
         self.path = path
         self._env: lmdb.Environment | None = _shared(path)
         try:

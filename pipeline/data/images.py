@@ -22,7 +22,7 @@ def content_name(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:NAME_DIGITS]
 
 
-def load_images(folder: Path, names: Sequence[str], size: int) -> np.ndarray:
+def load_images(folder: Path | str, names: Sequence[str], size: int) -> np.ndarray:
     """Read pictures that `download` has checked, cropped at the centre to a square and resized.
 
     Args:
@@ -36,6 +36,7 @@ def load_images(folder: Path, names: Sequence[str], size: int) -> np.ndarray:
     Raises:
         UserError: a file is missing or damaged.
     """
+    folder = Path(folder)
     images = np.empty((len(names), size, size, 3), dtype=np.uint8)
 
     def read(row: int) -> None:

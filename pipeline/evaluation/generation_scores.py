@@ -97,9 +97,7 @@ def generation_scores(
     else:
         scores.measure(
             "meteor",
-            lambda: each(
-                lambda g, p: meteor(p, captions[g], nltk_data=wordnet, spelling=spelling)
-            ),
+            lambda: each(lambda g, p: meteor(p, captions[g], nltk_data=wordnet, spelling=spelling)),
         )
     scores.measure(
         "similarity",

@@ -23,7 +23,7 @@ from pipeline.evaluation.unmeasurable import Unmeasurable
 SLICE = re.compile(r"^slice\d+\.")  # lpips cuts a backbone's layers into slices, numbers unchanged
 
 
-def load_lpips(folder: Path, net: str) -> nn.Module:
+def load_lpips(folder: Path | str, net: str) -> nn.Module:
     """Build LPIPS on a backbone below a folder laid out as TORCH_HOME.
 
     Args:
@@ -36,6 +36,7 @@ def load_lpips(folder: Path, net: str) -> nn.Module:
     Raises:
         UserError: the net is unknown, or its weights are not there or not those.
     """
+    folder = Path(folder)
     if net not in BACKBONES:
         raise UserError(f"lpips net = {net!r}: allowed are {', '.join(BACKBONES)}")
     path = folder / "hub" / "checkpoints" / BACKBONES[net]
@@ -52,12 +53,13 @@ def load_lpips(folder: Path, net: str) -> nn.Module:
     return measure.eval().requires_grad_(False)
 
 
-def find_lpips(folder: Path) -> nn.Module | None:
+def find_lpips(folder: Path | str) -> nn.Module | None:
     """LPIPS on whichever backbone `folder` holds; None where it holds none.
 
     Raises:
         UserError: the weights are damaged.
     """
+    folder = Path(folder)
     for net, file in BACKBONES.items():
         if (folder / "hub" / "checkpoints" / file).exists():
             return load_lpips(folder, net)

@@ -106,8 +106,9 @@ class BlipCheckpoint:
         std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
         return images.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std).contiguous()
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write both checkpoints; `folder` appears when it is whole."""
+        folder = Path(folder)
         size = {"height": self.image_size, "width": self.image_size}
         preprocessor = {
             "image_processor_type": "BlipImageProcessor",
@@ -131,12 +132,13 @@ class BlipCheckpoint:
             seal_folder(aside)
 
     @classmethod
-    def load(cls, folder: Path) -> BlipCheckpoint:
+    def load(cls, folder: Path | str) -> BlipCheckpoint:
         """Read what `save` wrote, or the two folders of a fetched checkpoint.
 
         Raises:
             UserError: a file is missing or damaged, or the two don't go together.
         """
+        folder = Path(folder)
         check_folder(folder)
         retrieval, captioner = folder / "retrieval", folder / "captioner"
         first, second = (_load_preprocessor(part) for part in (retrieval, captioner))

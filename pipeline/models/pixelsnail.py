@@ -274,7 +274,7 @@ class PixelSNAIL(nn.Module):
             )
         return self.upper(upper, self.shape)
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: Path | str) -> None:
         """Write `config.json` and `model.safetensors` into `folder`."""
         save_model(self, self.config, folder)
 

@@ -30,8 +30,9 @@ class Prior:
         """A copy whose weights are of type `dtype`, for sampling."""
         return Prior([copy.deepcopy(level).to(dtype) for level in self.levels])
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: Path | str) -> None:
         """Write the last level's model into `folder`, the top's into a folder of it."""
+        folder = Path(folder)
         with replacing(folder) as aside:
             self.levels[-1].save_pretrained(aside)
             if len(self.levels) == 2:

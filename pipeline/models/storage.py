@@ -19,8 +19,9 @@ from pipeline.sealing import digest, sealed, unseal
 M = TypeVar("M", bound=nn.Module)
 
 
-def save_model(model: nn.Module, config: Any, folder: Path) -> None:
+def save_model(model: nn.Module, config: Any, folder: Path | str) -> None:
     """Write `model` and its `config` (a dataclass) to `folder`, which appears when it is whole."""
+    folder = Path(folder)
     with replacing(folder) as aside:
         aside.mkdir()
         weights = aside / "model.safetensors"
@@ -34,7 +35,7 @@ def save_model(model: nn.Module, config: Any, folder: Path) -> None:
         (aside / "config.json").write_text(about, encoding="utf-8")
 
 
-def load_model(folder: Path, config: type, build: Callable[[Any], M]) -> M:
+def load_model(folder: Path | str, config: type, build: Callable[[Any], M]) -> M:
     """Build a model from `folder`, in evaluation mode.
 
     Args:
@@ -44,6 +45,7 @@ def load_model(folder: Path, config: type, build: Callable[[Any], M]) -> M:
     Raises:
         UserError: a file is missing, damaged or of another model.
     """
+    folder = Path(folder)
     about = folder / "config.json"
     try:
         entry = json.loads(about.read_text(encoding="utf-8"))

@@ -160,7 +160,7 @@ class VQVAE(nn.Module):
             features = self.merge_decoded(torch.cat([features, known], dim=1))
         return self.decoder(features, text_embeds)
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: Path | str) -> None:
         """Write `config.json` and `model.safetensors` into `folder`."""
         save_model(self, self.config, folder)
 
