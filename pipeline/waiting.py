@@ -8,8 +8,8 @@ two busy cores. Asleep at once, BLIP's training took a third longer on two idle 
 The runtime reads from the environment how long to spin, once, when torch is loaded. The stages'
 launcher sets it; for a script, `import pipeline` does. If torch was imported before, it is too late
 for that. But the runtime also spins less by itself as long as it has more threads than there are
-cores, and threads that sleep count: so one more team of them is made, which never wakes. The threads
-that compute, and so the sums, stay the same.
+cores, and threads that sleep count: so one more team of them is made, which never wakes. The
+threads that compute, and so the sums, stay the same.
 """
 
 from __future__ import annotations

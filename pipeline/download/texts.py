@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from pipeline.data.texts import normalise
 
+NO_TEXT = ("nan", "null")  # how pandas and databases write that there is none
 # Letters that scanners and typesetters made of others. NFC keeps them, and no tokenizer knows them.
 _LETTERS = str.maketrans(
     {"ſ": "s", "ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
@@ -22,9 +23,9 @@ _REPEATED_WORD = re.compile(r"\b([^\W\d_]{5,}[,.;:]?) \1(?!\w)")
 
 
 def normalise_title(title: str) -> str:
-    """A title ready for a model; "" for none, which MUSTI also writes as "nan"."""
+    """A title ready for a model; "" for none, which may be written as "nan"."""
     clean = normalise(title)
-    return "" if clean.lower() == "nan" else clean
+    return "" if clean.lower() in NO_TEXT else clean
 
 
 def normalise_text(text: str) -> str:
@@ -34,7 +35,7 @@ def normalise_text(text: str) -> str:
     text = normalise(text)  # guillemets are plain quotes from here on
     text = _SPACED_APOSTROPHE.sub("", _SPACE_BEFORE.sub("", text))
     text = _REPEATED_WORD.sub(r"\1", text)
-    return "" if text.lower() == "nan" else text
+    return "" if text.lower() in NO_TEXT else text
 
 
 def choose_title(matching: Sequence[str], mismatching: Sequence[str]) -> str:
