@@ -130,7 +130,7 @@ def test_a_missing_or_foreign_model_is_named(tmp_path):
     ("changes", "said"),
     [
         ({"image_size": 18}, "image_size = 18: expected a multiple of 4"),
-        ({"image_size": 20, "levels": 2}, "image_size = 20: expected a multiple of 8"),
+        ({"image_size": 20, "levels": 2}, "image_size = 20: expected a multiple of 16"),
         ({"n_embed": 2**16 + 1}, "less than or equal to 65536"),
         ({"n_embed": 24, "quantizer": "fsq"}, "fsq takes a power of two"),
         ({"max_shift": 16}, "expected less than image_size"),

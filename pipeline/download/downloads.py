@@ -246,8 +246,9 @@ class Downloads:
         if visit.claimed:
             visit.claimed = False
         elif (wait := host.pace.take()) > 0:  # a redirect, or another try
-            self._stop.wait(min(wait, max(deadline.left, 0)))
-            deadline.check()
+            deadline.end += wait  # its turn has not come yet
+            if self._stop.wait(wait):
+                raise FetchError("stopped")
         if not host.slots.acquire(timeout=max(deadline.left, 0)):
             deadline.check()
             raise FetchError("deadline", "its host was busy")
