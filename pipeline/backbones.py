@@ -6,3 +6,5 @@ BACKBONES = {
     "vgg": "vgg16-397923af.pth",
     "squeeze": "squeezenet1_1-b8a52dc0.pth",
 }
+# The smallest pictures that each takes: on smaller ones a pooling layer finds nothing to pool.
+SMALLEST = {"alex": 31, "vgg": 16, "squeeze": 17}  # pixels a side

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
+from pipeline.params import Precision
 from pipeline.progress import say
-
-Precision = Literal["fp32", "bf16"]
 
 
 def repeat_exactly() -> None:

@@ -15,11 +15,12 @@ SIGNIFICANT_DIGITS = 6
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a path aside to write a file or a folder at; on success it takes `path`'s place.
 
     If the body raises, nothing appears under `path` and what stood there stays.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.tmp")
     remove(aside)  # what a killed process left
@@ -60,24 +61,26 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path | str, value: Any) -> None:
     """Write JSON for git and `dvc metrics diff`: sorted keys, six digits, finite numbers.
 
     Raises:
         ValueError: a number is NaN or infinite; it names the key.
     """
+    path = Path(path)
     text = json.dumps(_rounded(value, at=path.name), indent=2, sort_keys=True, ensure_ascii=False)
     with replacing(path) as aside:
         aside.write_text(text + "\n", encoding="utf-8")
 
 
 def write_tsv(
-    path: Path,
+    path: Path | str,
     rows: Sequence[Mapping[str, float | int | str]],
     *,
     columns: Sequence[str] | None = None,
 ) -> None:
     """Write rows as a tab-separated table for `dvc plots`; without `columns`, the first row's."""
+    path = Path(path)
     columns = columns or (list(rows[0]) if rows else [])
     lines = ["\t".join(columns)]
     lines += ["\t".join(_cell(_rounded(row[c], at=c)) for c in columns) for row in rows]

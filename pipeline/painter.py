@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field
 
+from pipeline.data.texts import join_surrogates, normalise
 from pipeline.data.views import to_uint8
 from pipeline.models.blip import Blip
 from pipeline.models.vqvae import VQVAE
 from pipeline.priors import Prior, load_prior
-from pipeline.priors.settings import DrawSettings
 from pipeline.progress import progress
+from pipeline.sampling_settings import PaintSettings
 from pipeline.seeds import derive_seed
-
-
-class PaintSettings(DrawSettings):
-    """How pictures are painted; what `generate` of params.yaml and `Painter.paint` share."""
-
-    candidates: int = Field(ge=1)  # drawn for each picture; BLIP's matching score picks one
-    batch_size: int = Field(ge=1)  # candidates drawn at a time
 
 
 @dataclass(frozen=True)
 class Painting:
-    """One sample for one prompt.
+    """One sample for one prompt: the candidates that were drawn, and which of them was chosen.
 
     Attributes:
-        image: (H, W, 3) uint8, the best of n: of the candidates the one that matches the prompt
-            best (best-of-n reranking).
-        match: its probability, by BLIP, of belonging to the prompt.
-        unranked: (H, W, 3) uint8, the first candidate drawn, in whose choice BLIP had no say.
+        draws: (n, H, W, 3) uint8, in the order in which they were drawn.
+        matches: (n,) the probability of each, by BLIP, of belonging to the prompt.
     """
 
     prompt: str
     sample: int
-    image: np.ndarray
-    match: float
-    unranked: np.ndarray
+    draws: np.ndarray
+    matches: np.ndarray
+
+    @property
+    def chosen(self) -> int:
+        """Which draw matches the prompt best (best-of-n reranking)."""
+        return int(self.matches.argmax())
+
+    @property
+    def image(self) -> np.ndarray:
+        """(H, W, 3) uint8, the chosen draw."""
+        return self.draws[self.chosen]
+
+    @property
+    def match(self) -> float:
+        """The chosen draw's probability of belonging to the prompt."""
+        return float(self.matches[self.chosen])
 
 
 class Painter:
@@ -53,7 +58,7 @@ class Painter:
 
     @classmethod
     def from_pretrained(
-        cls, *, blip: Path, prior: Path, vqvae: Path, device: torch.device
+        cls, *, blip: Path | str, prior: Path | str, vqvae: Path | str, device: torch.device
     ) -> Painter:
         """Load the folders that the training stages made."""
         return cls(
@@ -71,10 +76,11 @@ class Painter:
         seed: int,
         strict: bool = True,
     ) -> list[Painting]:
-        """Paint each prompt `samples` times.
+        """Paint each prompt `samples` times; no prompt, no picture.
 
-        A picture depends on the models, the settings, the seed, its prompt and its number alone,
-        not on the other prompts.
+        Prompts are normalised as the texts of training are (see `pipeline.data.texts`). A picture
+        depends on the models, the settings, the seed, its prompt and its number alone, not on the
+        other prompts.
 
         Args:
             strict: refuse a prompt that cannot be painted as it stands; else one that is too long
@@ -85,6 +91,9 @@ class Painter:
         """
         if strict:
             self.blip.check_prompts(prompts)
+        prompts = [normalise(join_surrogates(prompt)) for prompt in prompts]
+        if not prompts:
+            return []
         draw = self.prior.drawing(settings)
         condition = self.blip.embed_texts(prompts)
         drawn = [
@@ -106,19 +115,15 @@ class Painter:
             texts = condition[rows].to(self.device)
             codes = draw(texts, generators)
             images.extend(to_uint8(self.vqvae.decode(codes, texts.pooled)).cpu().numpy())
-        return list(self._choose(prompts, images, samples=samples, of=settings.candidates))
-
-    def _choose(
-        self, prompts: Sequence[str], images: Sequence[np.ndarray], *, samples: int, of: int
-    ) -> Iterable[Painting]:
-        asked = [prompt for prompt in prompts for _ in range(samples * of)]
-        matches = self.blip.match(np.stack(images), asked).reshape(-1, of)
-        for index, scores in enumerate(matches):
-            best = int(scores.argmax())
-            yield Painting(
-                prompt=prompts[index // samples],
-                sample=index % samples,
-                image=images[index * of + best],
-                match=float(scores[best]),
-                unranked=images[index * of],
+        of = settings.candidates
+        asked = [prompts[row] for row, _, _ in drawn]
+        matches = self.blip.match(np.stack(images), asked) if images else np.empty(0)
+        return [
+            Painting(
+                prompt=prompts[drawn[first][0]],
+                sample=drawn[first][1],
+                draws=np.stack(images[first : first + of]),
+                matches=matches[first : first + of],
             )
+            for first in range(0, len(drawn), of)
+        ]

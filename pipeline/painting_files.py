@@ -1,4 +1,4 @@
-"""Painted pictures as files: PNGs that carry what they were made from, under harmless names."""
+"""Generated pictures as files: PNGs that carry what they were made from, under harmless names."""
 
 from __future__ import annotations
 
@@ -6,21 +6,63 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel
 
+from pipeline.painter import Painting
 
-def save_png(path: Path, image: np.ndarray, facts: Mapping[str, str]) -> None:
+INDEX, DRAWS = "index.csv", "draws"
+
+
+def save_png(path: Path | str, image: np.ndarray, facts: Mapping[str, str]) -> None:
     """Write a picture (H, W, 3) uint8, with `facts` as its text metadata."""
+    path = Path(path)
     info = PngInfo()
     for key, value in facts.items():
         info.add_itxt(key, value)
     Image.fromarray(image).save(path, pnginfo=info, compress_level=6)
+
+
+def save_paintings(
+    paintings: Iterable[Painting], folder: Path, *, facts: Mapping[str, str], judged: Set[str]
+) -> None:
+    """Write each painting's chosen draw into `folder`, all draws below it, and an index of them.
+
+    Args:
+        folder: which is made.
+        facts: what stands in every picture's metadata, beside its prompt, sample and candidate.
+        judged: the prompts that the index calls judged.
+    """
+    (folder / DRAWS).mkdir(parents=True)
+    rows = []
+    for painting in paintings:
+        name = file_name(painting.prompt, painting.sample)
+        own = {**facts, "prompt": painting.prompt, "sample": str(painting.sample)}
+        for candidate, (image, match) in enumerate(
+            zip(painting.draws, painting.matches, strict=True)
+        ):
+            file = f"{DRAWS}/{name.removesuffix('.png')}-{candidate}.png"
+            chosen = candidate == painting.chosen
+            for path in (file, name) if chosen else (file,):
+                save_png(folder / path, image, {**own, "candidate": str(candidate)})
+            rows.append(
+                {
+                    "prompt": painting.prompt,
+                    "sample": painting.sample,
+                    "candidate": candidate,
+                    "file": file,
+                    "match": round(float(match), 6),
+                    "chosen": chosen,
+                    "judged": painting.prompt in judged,
+                }
+            )
+    pd.DataFrame(rows).to_csv(folder / INDEX, index=False, lineterminator="\n")
 
 
 def file_name(prompt: str, sample: int) -> str:

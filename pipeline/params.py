@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML, YAMLError
 
+from pipeline.data.texts import join_surrogates
 from pipeline.errors import UserError
 
 
@@ -38,13 +39,15 @@ class Section(BaseModel):
         return {name: getattr(self, name) for name in part.model_fields}
 
 
+Precision = Literal["fp32", "bf16"]
 # The range that NumPy, scikit-learn and torch share. Any, because mypy takes it for no type.
 SEED: Any = Annotated[int, Field(strict=True, ge=0, lt=1 << 32)]
 T = TypeVar("T")
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path | str) -> dict[str, Any]:
     """Read a YAML mapping as DVC reads it (YAML 1.2: `1e-05` is a number, `off` a word)."""
+    path = Path(path)
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -56,18 +59,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_section(path: Path, key: str, schema: type[T]) -> T:
+def load_section(path: Path | str, key: str, schema: type[T]) -> T:
     """Parse the value at `key` of the YAML file `path` as `schema` (a `Section`, or a plain type).
+
+    Args:
+        key: a section, or a value in one, as DVC writes it: `data.source`.
 
     Raises:
         UserError: one line that names every bad key, its value and what is allowed.
     """
-    content = read_yaml(path)
-    if key not in content:
-        raise UserError(f"{path}: section {key!r} is missing")
+    path = Path(path)
+    content: Any = read_yaml(path)
+    for part in key.split("."):
+        if not isinstance(content, dict) or part not in content:
+            raise UserError(f"{path}: section {key!r} is missing")
+        content = content[part]
     try:
         # From YAML a tuple arrives as a list, which strict mode takes for JSON alone.
-        return TypeAdapter(schema).validate_python(tuples(content[key]))
+        return TypeAdapter(schema).validate_python(tuples(_texts(content, f"{path}: {key}")))
     except ValidationError as error:
         said = "; ".join(f"{path}: {_explain(key, schema, e)}" for e in error.errors())
         raise UserError(said) from None
@@ -78,6 +87,18 @@ def tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: tuples(v) for k, v in value.items()}
     return tuple(tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def _texts(value: Any, where: str) -> Any:
+    """The value with texts as any file can hold them, for they are written to some."""
+    if isinstance(value, dict):
+        return {k: _texts(v, f"{where}.{k}") for k, v in value.items()}
+    if isinstance(value, list):
+        return [_texts(v, f"{where}.{i}") for i, v in enumerate(value)]
+    try:
+        return join_surrogates(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise UserError(f"{where} = {value!r}: {error}") from None
 
 
 def _explain(key: str, schema: Any, error: Any) -> str:

@@ -68,21 +68,19 @@ class DeclaringLoader(importlib.machinery.SourceFileLoader):
 
 
 def declare_missing_operators(folder: Path) -> None:
-    """Declare `nms` and `qnms`, unless torchvision's compiled library (in `folder`) does it."""
+    """Declare those of `nms` and `qnms` that are missing, where torchvision's compiled library (in
+    `folder`) cannot be loaded. One that can is left alone: its releases differ in what they declare
+    (0.26 has no `qnms`), and fit their own import.
+    """
     import torch
 
-    if _known() or _load_compiled(folder):
+    missing = [name for name in OPERATORS if not hasattr(torch.ops.torchvision, name)]
+    if not missing or _load_compiled(folder):
         return
     library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in OPERATORS:
+    for name in missing:
         library.define(f"{name}{SCHEMA}")
     _declared.append(library)
-
-
-def _known() -> bool:
-    import torch
-
-    return all(hasattr(torch.ops.torchvision, name) for name in OPERATORS)
 
 
 def _load_compiled(folder: Path) -> bool:
@@ -94,5 +92,5 @@ def _load_compiled(folder: Path) -> bool:
             torch.ops.load_library(file)
         except OSError:  # built for another torch: a library or a symbol of it is missing
             continue
-        return _known()
+        return True
     return False

@@ -24,6 +24,7 @@ from pydantic import Field
 
 from pipeline.errors import UserError
 from pipeline.params import load_section, read_yaml
+from pipeline.waiting import SPIN_COUNT
 from stages.layout import PARAMS
 
 PARALLEL = ("finetune_blip", "extract_embeddings", "train_vqvae", "train_pixelsnail")
@@ -33,10 +34,7 @@ MACHINE = {
     # them saves a VQ-VAE step a fifth of its time.
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
-    # Threads that wait spin this often, then sleep. With OpenMP's own 300,000 a step of the prior
-    # took 0.46 s instead of 0.26 beside another training; asleep at once, BLIP's training took a
-    # third longer on two idle cores.
-    "GOMP_SPINCOUNT": "1000",
+    **SPIN_COUNT,
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS repeats nothing exactly
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
@@ -69,7 +67,9 @@ def main(arguments: list[str]) -> int:
     try:
         stage = _known(arguments)
         if PREPARED not in os.environ:
-            _replace_process(stage)
+            processes = _processes() if stage in PARALLEL and "WORLD_SIZE" not in os.environ else 1
+            _check_params(stage, int(os.environ.get("WORLD_SIZE", processes)))
+            _replace_process(stage, processes)
         module = importlib.import_module(f"stages.{stage}")
         if "torch" in sys.modules:  # download does without the second that importing it takes
             from pipeline.devices import repeat_exactly
@@ -101,11 +101,19 @@ def _known(arguments: list[str]) -> str:
     return arguments[0]
 
 
-def _replace_process(stage: str) -> None:
+def _check_params(stage: str, processes: int) -> None:
+    """Check all sections of params.yaml, those of later stages too, in a fraction of a second."""
+    own = {"threads": THREADS, "instruction_set": InstructionSet}
+    checking: Any = importlib.import_module("stages.checking")  # by name: it is no code dep
+    for line in checking.check_params(PARAMS, own, processes=processes):
+        if stage == "download":
+            print(line, file=sys.stderr, flush=True)
+
+
+def _replace_process(stage: str, processes: int) -> None:
     """Start again, as this same process, with the environment that the stage needs."""
     environment = {**MACHINE, **os.environ, PREPARED: "1"}
     command = [sys.executable, "-m"]
-    processes = _processes() if stage in PARALLEL and "WORLD_SIZE" not in os.environ else 1
     if processes > 1:
         command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
     if "threads" in read_yaml(Path("dvc.yaml"))["stages"][stage]["params"]:

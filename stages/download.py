@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from pipeline.data.pairs import write_pairs
+from pipeline.data.prompts import write_prompts
 from pipeline.download.intake import take_in
 from pipeline.download.pictures import copy_pictures
 from pipeline.download.pretrained import Pretrained, bring_pretrained
 from pipeline.download.settings import Data
-from pipeline.download.sources import open_source
+from pipeline.download.sources import judged_prompts, open_source
 from pipeline.download.store import DownloadStore
-from pipeline.download.tally import check_enough, data_metrics, report_table, summary
-from pipeline.files import replacing, write_json
+from pipeline.download.tally import (
+    check_enough,
+    data_metrics,
+    flat,
+    headlines,
+    report_table,
+    summary,
+)
+from pipeline.files import replacing, write_json, write_tsv
 from pipeline.params import SEED, load_section
 from pipeline.progress import say
 from stages import layout
@@ -31,9 +39,12 @@ def main() -> None:
             say(line)
         with replacing(layout.REPORT) as aside:
             report_table(intake).to_csv(aside, index=False, lineterminator="\n")
-        write_json(layout.METRICS / "data.json", data_metrics(intake))
+        counts = data_metrics(intake)
+        write_json(layout.METRICS / "data.json", headlines(counts))
+        write_tsv(layout.METRICS / "data.tsv", list(flat(counts)))
         check_enough(intake, min_kept=settings.min_kept)
         with replacing(layout.IMAGES) as aside:
             copy_pictures(intake.pictures, aside)
         write_pairs(layout.PAIRS, intake.pairs)
+        write_prompts(layout.PROMPTS, judged_prompts(intake.pairs, settings))
         bring_pretrained(pretrained, layout.PRETRAINED, store=store, http=settings.http)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from pipeline.codes import CodeStore
 from pipeline.codes.encode import encoded_views
+from pipeline.codes.settings import DumpSettings
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
 from pipeline.devices import best_device
 from pipeline.errors import UserError
 from pipeline.models.vqvae import VQVAE
-from pipeline.params import SEED, Section, load_section
+from pipeline.params import SEED, load_section
 from stages import layout
-
-
-class DumpSettings(Section):
-    """The section `dump_codes` of params.yaml."""
-
-    views: int = Field(ge=1)  # of each training picture; the first is the picture as it is
-    max_shift: int = Field(ge=0)  # of the further views, in pixels
 
 
 def main() -> None:

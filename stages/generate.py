@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import pandas as pd
-from pydantic import Field
-
-from pipeline.data.pairs import captioned, read_pairs
+from pipeline.data.prompts import read_prompts
+from pipeline.data.texts import normalise
 from pipeline.devices import best_device
 from pipeline.errors import UserError
 from pipeline.files import replacing
-from pipeline.painter import Painter, PaintSettings
-from pipeline.painting_files import file_name, params_digest, save_png
+from pipeline.painter import Painter
+from pipeline.painting_files import params_digest, save_paintings
 from pipeline.params import SEED, load_section
+from pipeline.sampling_settings import GenerateSettings
 from pipeline.sealing import seal_folder
+from pipeline.seeds import derive_seed
 from stages import layout
-
-
-class GenerateSettings(PaintSettings):
-    """The section `generate` of params.yaml."""
-
-    prompts: tuple[str, ...]
-    test_prompts: int = Field(ge=2)  # captions of test pictures, which evaluate judges
-    samples_per_prompt: int = Field(ge=1)
 
 
 def main() -> None:
     """Run the stage."""
     settings = load_section(layout.PARAMS, "generate", GenerateSettings)
     seed = load_section(layout.PARAMS, "seed", SEED)
-    captions = [pair.caption for pair in captioned(read_pairs(layout.PAIRS), "test")]
-    tested = list(dict.fromkeys(captions))[: settings.test_prompts]
-    prompts = list(dict.fromkeys([*settings.prompts, *tested]))
+    judged = read_prompts(layout.PROMPTS)[: settings.judged_prompts or None]
+    prompts = list(dict.fromkeys([*map(normalise, settings.prompts), *judged]))
 
     painter = Painter.from_pretrained(
         blip=layout.BLIP, prior=layout.PIXELSNAIL, vqvae=layout.VQVAE, device=best_device()
@@ -40,27 +31,17 @@ def main() -> None:
         raise UserError(f"{layout.PARAMS}: generate.top_k = {settings.top_k}: at most {n_embed}")
     # A data set's captions may be whole passages: they are cut here as they were in training.
     paintings = painter.paint(
-        prompts, settings, samples=settings.samples_per_prompt, seed=seed, strict=False
+        prompts,
+        settings,
+        samples=settings.samples_per_prompt,
+        seed=derive_seed(seed, settings.draw),
+        strict=False,
     )
-    digest = params_digest(settings, seed)
-    rows = []
     with replacing(layout.GENERATED) as folder:
-        (folder / "unranked").mkdir(parents=True)
-        for painting in paintings:
-            name = file_name(painting.prompt, painting.sample)
-            facts = {"prompt": painting.prompt, "seed": str(seed), "sample": str(painting.sample)}
-            files = {name: painting.image, f"unranked/{name}": painting.unranked}
-            for file, image in files.items():
-                save_png(folder / file, image, {**facts, "params": digest})
-            rows.append(
-                {
-                    "prompt": painting.prompt,
-                    "sample": painting.sample,
-                    "file": name,
-                    "unranked": f"unranked/{name}",
-                    "match": round(painting.match, 6),
-                    "test": painting.prompt in set(tested),
-                }
-            )
-        pd.DataFrame(rows).to_csv(folder / "index.csv", index=False, lineterminator="\n")
+        save_paintings(
+            paintings,
+            folder,
+            facts={"seed": str(seed), "params": params_digest(settings, seed)},
+            judged=set(judged),
+        )
         seal_folder(folder)

@@ -7,6 +7,7 @@ PARAMS = Path("params.yaml")
 IMAGES = Path("data/images")
 PAIRS = Path("data/pairs.jsonl")
 REPORT = Path("data/report.csv")
+PROMPTS = Path("data/prompts.jsonl")
 PRETRAINED = Path("data/pretrained")
 LPIPS = PRETRAINED / "lpips"
 WORDNET = PRETRAINED / "wordnet"
@@ -16,11 +17,13 @@ TEXT_EMBEDDINGS = EMBEDDINGS / "texts.safetensors"
 CODES = Path("data/codes.lmdb")
 GENERATED = Path("data/generated")
 
+JUDGE = Path("models/judge")
 BLIP = Path("models/blip")
 VQVAE = Path("models/vqvae")
 PIXELSNAIL = Path("models/pixelsnail")
 
 METRICS = Path("metrics")
+SPREAD = Path("docs/spread.json")  # made by `python -m apps.spread`, not by a stage
 CURVES = METRICS / "curves"
 PICTURES = METRICS / "pictures"
 LATENTS = METRICS / "latents"

@@ -10,8 +10,11 @@ import hashlib
 import io
 import struct
 import threading
+import time
 import zlib
 from collections import Counter
+from dataclasses import dataclass
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -66,6 +69,16 @@ def png_bomb(side: int = 30_000) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         [chunk(b"IHDR", header), chunk(b"IDAT", pixels), chunk(b"IEND", b"")]
     )
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many pictures a server lets out in a while, and what it says to whom it refuses one."""
+
+    count: int
+    seconds: float
+    status: int = 429
+    retry_after: str = "1"  # seconds, "date", or "" for no such header
 
 
 class _Visit(BaseHTTPRequestHandler):
@@ -130,6 +143,22 @@ class _Visit(BaseHTTPRequestHandler):
             self._send(b"", 429, Retry_After="1")
         else:
             self._good()
+
+    def _limited(self) -> None:
+        """Pictures at the server's `rate`: so many in a while, else a refusal."""
+        refusal = self.server.refusal(self.path)
+        if refusal is None:
+            self._good()
+        else:
+            status, headers = refusal
+            self._send(b"<html>slow down</html>", status, **headers)
+
+    def _cookie(self) -> None:
+        """Gives a cookie and sends back to the same address, which wants to see it."""
+        if self.headers.get("Cookie") == "seen=yes":
+            self._good()
+        else:
+            self._send(b"", 302, Location=self.path, Set_Cookie="seen=yes; Path=/")
 
     def _moved(self) -> None:
         self._send(b"x" * 100, 302, Location=self.path.replace("/moved/", "/good/"))
@@ -255,6 +284,8 @@ class ImageServer(ThreadingHTTPServer):
         self.visits: Counter[str] = Counter()
         self.headers: list[dict[str, str]] = []
         self.files: dict[str, bytes] = {}
+        self.limit = Limit(count=2, seconds=1.0)
+        self._let_through: list[float] = []
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
 
@@ -263,6 +294,18 @@ class ImageServer(ThreadingHTTPServer):
         with self._lock:
             self.visits[path] += 1
             self.headers.append(headers)
+
+    def refusal(self, path: str) -> tuple[int, dict[str, str]] | None:
+        """None if a picture may be had now, else the status and headers that say when."""
+        limit, now = self.limit, time.monotonic()
+        with self._lock:
+            recent = [at for at in self._let_through if now - at < limit.seconds]
+            if len(recent) < limit.count:
+                self._let_through = [*recent, now]
+                return None
+        if limit.retry_after == "date":
+            return limit.status, {"Retry_After": formatdate(time.time() + 1, usegmt=True)}
+        return limit.status, {"Retry_After": limit.retry_after} if limit.retry_after else {}
 
     def handle_error(self, request: object, client_address: object) -> None:
         pass  # clients hang up on us: that is what they are tested for

@@ -25,7 +25,9 @@ DATA: dict[str, Any] = {
     "source": "json",
     "sample": {"train": 24, "test": 8, "size": 64},
     "musti": {"train": "", "test": ""},
-    "json": {"train": "", "test": ""},
+    "json": {"train": "", "test": "", "columns": {}},
+    "folder": {"train": "", "test": "", "columns": {}},
+    "watch": ".",
     "languages": ["en"],
     "caption": "title",
     "caption_labels": ["YES", ""],
@@ -57,8 +59,9 @@ print(int(peak) // 1024)
 
 
 def data(**changes: Any) -> dict[str, Any]:
-    """The `data` section with some keys changed."""
-    return {**DATA, **changes}
+    """The `data` section with some keys changed; of a source's files, those that are named."""
+    files = {name: {**DATA[name], **changes.get(name, {})} for name in ("json", "folder")}
+    return {**DATA, **changes, **files}
 
 
 def settings(**changes: Any) -> Data:

@@ -26,7 +26,7 @@ wordnet_needed = pytest.mark.skipif(
 
 def test_words_are_lower_case_runs_of_letters_and_digits() -> None:
     text = "A still-life: 3 MELONS, “d’Anjou” pears, nature_morte à l'Œuf!"
-    expected = "a still life 3 melons d’anjou pears nature morte à l'œuf"
+    expected = "a still life 3 melons d anjou pears nature morte à l œuf"
     assert words(text) == expected.split()
     assert words(" ... ") == []
 

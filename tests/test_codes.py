@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import os
+import pickle
 from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
@@ -211,3 +214,47 @@ def test_a_file_cut_short_is_named(tmp_path: Path) -> None:
         path.write_bytes(whole[:size])
         with pytest.raises(UserError, match="a: "):
             CodeStore.open(path)
+
+
+def test_a_store_is_opened_as_often_as_one_likes(tmp_path: Path) -> None:
+    path = tmp_path / "codes.lmdb"
+    filled = [Record(np.full((2, 2), n), f"{n}.png", id=n, view=0) for n in range(5)]
+    CodeStore.write(path, filled, shape=(2, 2), n_embed=8)
+    first, second = CodeStore.open(path), CodeStore.open(str(path))
+    (tmp_path / "link.lmdb").symlink_to(path)
+    others = [
+        CodeStore.open(tmp_path / "link.lmdb"), pickle.loads(pickle.dumps(first)),
+        copy.copy(first), copy.deepcopy(first),
+    ]  # fmt: skip
+    view = second[3][0]
+    first.close()
+    first.close()
+    for store in (second, *others):
+        assert store[3][1] == "3.png"
+        assert store.batch([4, 0])[:, 0, 0].tolist() == [4, 0]
+    assert view.tolist() == [[3, 3], [3, 3]]
+    assert len(first) == 0
+    assert "codes.lmdb" in Path("/proc/self/maps").read_text()
+    # The file may be made again meanwhile: whoever opens it then gets the new one.
+    CodeStore.write(path, filled[:2], shape=(2, 2), n_embed=8)
+    assert (len(CodeStore.open(path)), len(second)) == (2, 5)
+    for store in (second, *others):
+        store.close()
+    assert str(path) not in Path("/proc/self/maps").read_text()  # no map is left behind
+
+
+def test_a_forked_process_uses_its_parent_s_store_and_opens_it_anew(tmp_path: Path) -> None:
+    path = tmp_path / "codes.lmdb"
+    record = Record(np.ones((2, 2), int), "a.png", id=0, view=0)
+    CodeStore.write(path, [record], shape=(2, 2), n_embed=2)
+    with CodeStore.open(path) as store:
+        child = os.fork()
+        if child == 0:  # no assertion may leave this process by another way
+            status = 1
+            try:
+                with CodeStore.open(path) as again:
+                    status = 0 if again[0][1] == store[0][1] == "a.png" else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert store[0][1] == "a.png"

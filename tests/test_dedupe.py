@@ -10,7 +10,7 @@ import pytest
 from image_server import encoded, paint
 from PIL import Image, ImageEnhance, ImageOps
 
-from pipeline.data.images import decode_image
+from pipeline.data.decoding import decode_image
 from pipeline.download.dedupe import near_duplicate_groups, signature
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "pomological" / "images"

@@ -173,11 +173,13 @@ def test_a_source_of_local_files_needs_no_network_and_gives_the_same_twice(tmp_p
     made = {path for path in outs(tmp_path / "one") if not path.startswith("data/images/")}
     assert made == {
         "data/pairs.jsonl",
+        "data/prompts.jsonl",
         "data/report.csv",
         "data/pretrained/blip/manifest.json",
         "data/pretrained/lpips/manifest.json",
         "data/pretrained/wordnet/manifest.json",
         "metrics/data.json",
+        "metrics/data.tsv",
     }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from image_server import TEST_HTTP, ImageServer, encoded, paint
+from image_server import TEST_HTTP, ImageServer, Limit, encoded, paint
 
 from pipeline.download import addresses, downloads
 from pipeline.download.addresses import is_public
@@ -21,8 +22,8 @@ from pipeline.download.store import DownloadStore
 BAD = {
     "missing": ("http_404", 404),
     "forbidden": ("http_403", 403),
-    "overrun": ("http_429", 429),
-    "down": ("http_503", 503),
+    "overrun": ("rate_limited", 429),
+    "down": ("rate_limited", 503),
     "silent": ("timeout", None),
     "drip": ("deadline", 200),
     "driphead": ("deadline", 200),
@@ -129,6 +130,89 @@ def test_retry_after_is_waited_for(server: ImageServer, tmp_path: Path) -> None:
     start = time.monotonic()
     assert fetch_one(server.url("busy", "a.jpg"), tmp_path).entry is not None
     assert time.monotonic() - start >= 1.0
+
+
+PATIENT = TEST_HTTP.model_copy(
+    update={"deadline": 20.0, "read_timeout": 5.0, "workers": 64, "retries": 0}
+)
+
+
+def test_hosts_that_ask_for_patience_give_every_picture_and_hold_up_no_other(
+    tmp_path: Path,
+) -> None:
+    # (limit, pictures): each would be over in about four seconds if nobody asked too often.
+    limits = [
+        (Limit(2, 1.0), 8),
+        (Limit(1, 1.0), 4),
+        (Limit(1, 2.0), 3),
+        (Limit(2, 1.0, status=503), 6),
+        (Limit(2, 1.0, retry_after="date"), 6),
+        (Limit(2, 1.0, retry_after=""), 6),
+        (Limit(2, 1.0, status=503, retry_after=""), 6),
+    ]
+    with ExitStack() as stack:
+        servers = [stack.enter_context(ImageServer(f"127.0.1.{n}")) for n in range(1, 9)]
+        urls = [servers[-1].url("good", f"{n}.jpg") for n in range(20)]
+        for server, (limit, count) in zip(servers, limits, strict=False):
+            server.limit = limit
+            urls += [server.url("limited", f"{n}.jpg") for n in range(count)]
+        start, good_until, ends = time.monotonic(), 0.0, {}
+        with DownloadStore.open(tmp_path) as store:
+            for url, fetched in Downloads(store, PATIENT).fetch_all(urls):
+                ends[url] = reason(fetched)
+                if "good" in url:
+                    good_until = time.monotonic() - start
+        assert ends == dict.fromkeys(urls, "")
+        assert good_until < 2.0
+        assert time.monotonic() - start < 15.0
+        for server, (_, count) in zip(servers, limits, strict=False):
+            assert server.visits.total() < 5 * count + 8, "a host that is paced is not hammered"
+
+
+def test_what_time_does_not_allow_is_told_and_alone_asked_for_by_a_further_run(
+    server: ImageServer, tmp_path: Path
+) -> None:
+    server.limit = Limit(2, 60.0)
+    urls = [server.url("limited", f"{n}.jpg") for n in range(4)]
+    hurried = PATIENT.model_copy(update={"deadline": 1.5})
+    ends = fetch_all(urls, tmp_path, hurried)
+    lost = [url for url in urls if reason(ends[url])]
+    assert [reason(ends[url]) for url in lost] == ["rate_limited"] * 2
+    assert "raise that" in ends[lost[0]].error.detail
+    assert "data.http.deadline = 1.5" in ends[lost[0]].error.detail
+    assert ends[lost[0]].error.status == 429
+    server.visits.clear()
+    server.limit = Limit(2, 0.1)
+    assert not any(map(reason, fetch_all(urls, tmp_path, PATIENT).values()))
+    assert {f"/limited/{url.rsplit('/', 1)[1]}" for url in lost} == set(server.visits)
+
+
+def test_a_host_that_wants_hours_is_left_in_peace_after_a_few_pictures(
+    server: ImageServer, tmp_path: Path
+) -> None:
+    ends = fetch_all([server.url("overrun", f"{n}.jpg") for n in range(60)], tmp_path)
+    assert {reason(end) for end in ends.values()} == {"rate_limited"}
+    assert server.visits.total() <= downloads.CLOSED_AFTER + TEST_HTTP.per_host
+
+
+def test_one_picture_that_is_always_refused_does_not_slow_the_others_down(
+    server: ImageServer, tmp_path: Path
+) -> None:
+    urls = [server.url("down", "a.jpg"), *(server.url("good", f"{n}.jpg") for n in range(40))]
+    http = TEST_HTTP.model_copy(update={"deadline": 2.0})
+    start = time.monotonic()
+    ends = fetch_all(urls, tmp_path, http)
+    assert [reason(ends[url]) for url in urls] == ["rate_limited"] + [""] * 40
+    assert time.monotonic() - start < 8.0
+
+
+def test_cookies_live_as_long_as_one_picture_s_redirects(
+    server: ImageServer, tmp_path: Path
+) -> None:
+    http = TEST_HTTP.model_copy(update={"per_host": 1, "workers": 1})
+    ends = fetch_all([server.url("cookie", f"{n}.jpg") for n in range(3)], tmp_path, http)
+    assert not any(map(reason, ends.values()))
+    assert ["Cookie" in headers for headers in server.headers] == [False, True] * 3
 
 
 def test_the_user_agent_is_the_one_of_the_params(server: ImageServer, tmp_path: Path) -> None:

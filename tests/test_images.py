@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 from image_server import encoded, paint, png_bomb
 from PIL import Image
 
-from pipeline.data.images import (
-    FORMATS,
-    ImageError,
-    content_name,
-    decode_image,
-    load_images,
-    picture_type,
-    square,
-)
+from pipeline.data.decoding import FORMATS, ImageError, decode, decode_image
+from pipeline.data.images import content_name, load_images, square
 from pipeline.errors import UserError
 
 MILLION = 1_000_000
@@ -44,9 +37,9 @@ def test_a_lossless_picture_keeps_its_pixels(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "GIF", "AVIF", "JPEG2000"])
 def test_a_lossy_picture_is_much_like_the_one_that_was_saved(kind: str) -> None:
-    found, ending = picture_type(encoded(paint("a"), kind), max_pixels=MILLION)
-    assert ending == FORMATS[kind]
-    assert np.abs(np.asarray(found, float) - np.asarray(paint("a"), float)).mean() < 12
+    found = decode(encoded(paint("a"), kind), max_pixels=MILLION)
+    assert found.ending == FORMATS[kind]
+    assert np.abs(np.asarray(found.image, float) - np.asarray(paint("a"), float)).mean() < 12
 
 
 def test_exif_rotation_is_applied() -> None:
@@ -185,4 +178,4 @@ def test_a_missing_file_is_not_passed_over(tmp_path: Path) -> None:
 def test_files_are_read_as_the_pictures_that_they_are(tmp_path: Path) -> None:
     stream = io.BytesIO()
     paint("a").save(stream, "MPO")
-    assert picture_type(stream.getvalue(), max_pixels=MILLION)[1] == "jpg"
+    assert decode(stream.getvalue(), max_pixels=MILLION).ending == "jpg"

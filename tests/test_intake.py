@@ -13,7 +13,15 @@ from intakes import row, settings, take
 
 from pipeline.data.pairs import Pair
 from pipeline.download.intake import Intake
-from pipeline.download.tally import check_enough, data_metrics, kept_share, reasons, report_table
+from pipeline.download.tally import (
+    check_enough,
+    data_metrics,
+    flat,
+    headlines,
+    kept_share,
+    reasons,
+    report_table,
+)
 from pipeline.download.texts import choose_title, normalise_text, normalise_title
 from pipeline.errors import UserError
 
@@ -220,7 +228,7 @@ def test_a_source_with_nothing_to_learn_from_fails_with_one_line(tmp_path: Path)
 
 
 def test_a_file_without_one_good_row_is_reported_and_refused_in_one_line(tmp_path: Path) -> None:
-    for rows in ([], [row("one", "p1.jpg"), row("two", "p2.jpg")]):
+    for rows in ([], [row(True, "p1.jpg"), row(-2, "p2.jpg")]):
         intake = take(tmp_path, rows)
         table = report_table(intake)
         assert table["reason"].tolist() == ["bad_row"] * len(rows)
@@ -269,4 +277,15 @@ def test_the_table_keeps_the_report_readable_by_machines(tmp_path: Path) -> None
     table = pd.read_csv(path, keep_default_na=False)
     assert table["text"].iloc[-1] == 'Lines\nand "quotes", commas'
     assert Counter(table["kept"]) == {"yes": 21}
-    assert json.loads(json.dumps(data_metrics(intake)))["pairs"]["train"] > 0
+    counts = data_metrics(intake)
+    assert json.loads(json.dumps(counts))["pairs"]["train"] > 0
+    assert {"count": "pairs.train", "value": counts["pairs"]["train"]} in list(flat(counts))
+    assert set(headlines(counts)) == {"rows", "kept_share", "pictures"}
+
+
+def test_a_profile_that_was_not_used_is_told_beside_its_picture(tmp_path: Path) -> None:
+    (tmp_path / "odd.png").write_bytes(encoded(paint("odd"), "PNG", icc_profile=b"\x07" * 300))
+    table = report_table(take(tmp_path, [*many(), row(50, "odd.png")]))
+    kept = table[table["id"] == 50]
+    assert (kept["kept"].item(), kept["reason"].item()) == ("yes", "")
+    assert "profile" in kept["detail"].item()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from pipeline.codes.captioned import CaptionedCodes
-from pipeline.data.captioned import CaptionedImages
 from pipeline.data.condition import TextCondition
 from pipeline.data.pairs import Pair
+from pipeline.evaluation.judged import Judged
 from pipeline.evaluation.prior_scores import prior_scores
-from pipeline.evaluation.vqvae_scores import vqvae_scores
+from pipeline.evaluation.vqvae_scores import codebooks
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.vqvae import VQVAE, pack_levels
 from pipeline.priors.pixelsnail import PixelSNAILPrior
@@ -27,17 +30,16 @@ def codes(count: int) -> Tensor:
     return pack_levels([torch.zeros(count, 2, 2, dtype=torch.int64), bottom])
 
 
-def test_a_collapsed_level_shows() -> None:
+def build() -> VQVAE:
     torch.manual_seed(0)
-    vqvae = VQVAE(
+    return VQVAE(
         image_size=16, downsample=4, levels=2, n_embed=N_EMBED, embed_dim=4, channel=16,
         n_res_block=1, res_channel=8, quantizer="ema", commitment_weight=0.25, text_dim=6,
-    )  # fmt: skip
-    images = torch.randint(256, (12, 16, 16, 3), dtype=torch.uint8)
-    test = CaptionedImages(images, torch.randn(12, 6))
-    captions = [str(i) for i in range(12)]
-    scores = vqvae_scores(vqvae.eval(), test, captions, codes=codes(12), seed=0)
-    assert scores.values["codebook"] == {"perplexity": 1.0, "used": 1 / N_EMBED}
+    ).eval()  # fmt: skip
+
+
+def test_a_collapsed_level_shows() -> None:
+    assert dict(codebooks(build(), codes(12))) == {"perplexity": 1.0, "used": 1 / N_EMBED}
 
 
 def test_the_unigram_model_knows_the_levels_apart() -> None:
@@ -52,10 +54,15 @@ def test_the_unigram_model_knows_the_levels_apart() -> None:
         Pair(row, f"{row}.png", "train" if row < 300 else "test", "a", "", "a", "", ())
         for row in range(400)
     ]
-    scores = prior_scores(
-        PixelSNAILPrior([top, bottom]), CaptionedCodes(codes(400), pairs, none, texts, none),
-        torch.device("cpu"), level_shapes=[(2, 2), (4, 4)], n_embed=N_EMBED, seed=0,
+    judged = SimpleNamespace(
+        codes=CaptionedCodes(codes(400), pairs, none, texts, none),
+        vqvae=build(), device=torch.device("cpu"),
     )  # fmt: skip
+    scores = prior_scores(
+        PixelSNAILPrior([top, bottom]), cast(Judged, judged), mixture_pictures=2, seed=0
+    )
     # The top's code is certain, each of the bottom's 16 cells costs 4 bits.
     assert scores.values["unigram"] == pytest.approx(16 * np.log2(N_EMBED) / 20, abs=0.05)
     assert scores.values["bits"] == pytest.approx(4.0)  # untrained: uniform
+    assert scores.values["text_gain"] == pytest.approx(0.0)  # all have one title
+    assert next(f for f in scores.figures() if f.name == "bits").n == 100

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.data.condition import TextCondition
+from pipeline.evaluation.gallery import Draws
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.vqvae import VQVAE
 from pipeline.painter import Painter, PaintSettings
-from pipeline.painting_files import file_name, save_png
+from pipeline.painting_files import file_name, save_paintings, save_png
 from pipeline.priors import load_prior
 from pipeline.priors.pixelsnail import PixelSNAILPrior
 
@@ -68,7 +69,7 @@ def test_a_picture_does_not_depend_on_its_company(levels):
     assert [p.prompt for p in together] == ["ship", "ship", "dog", "dog", "a tree", "a tree"]
     for one, other in zip(together[4:], alone, strict=True):
         assert np.array_equal(one.image, other.image)
-        assert np.array_equal(one.unranked, other.unranked)
+        assert np.array_equal(one.draws, other.draws)
     assert not np.array_equal(alone[0].image, alone[1].image)
 
 
@@ -77,8 +78,37 @@ def test_the_candidate_that_matches_best_is_chosen_and_the_first_is_kept_too():
     chosen = painter.paint(["ship"], PaintSettings(**SETTINGS), samples=1, seed=0)[0]
     single = PaintSettings(**{**SETTINGS, "candidates": 1})
     first = painter.paint(["ship"], single, samples=1, seed=0)[0]
-    assert np.array_equal(chosen.unranked, first.image)
-    assert chosen.match >= first.match
+    assert np.array_equal(chosen.draws[0], first.image)
+    assert np.array_equal(chosen.image, chosen.draws[chosen.chosen])
+    assert chosen.match == max(chosen.matches) >= first.match
+
+
+def test_every_draw_is_kept_beside_the_chosen_one_and_says_what_it_is(tmp_path):
+    painter, settings = build(1), PaintSettings(**SETTINGS)
+    paintings = painter.paint(["ship", "1889"], settings, samples=1, seed=0)
+    save_paintings(paintings, tmp_path / "made", facts={"seed": "0"}, judged={"ship", "1889"})
+    draws = Draws.load(tmp_path / "made")
+    assert draws.prompts == ["ship"] * 3 + ["1889"] * 3
+    assert np.array_equal(draws.images, np.concatenate([p.draws for p in paintings]))
+    assert np.array_equal(draws.best, np.stack([p.image for p in paintings]))
+    assert np.array_equal(draws.unranked, np.stack([p.draws[0] for p in paintings]))
+    assert len(list((tmp_path / "made").glob("*.png"))) == 2
+
+
+def test_no_prompt_is_no_picture():
+    assert build(1).paint([], PaintSettings(**SETTINGS), samples=2, seed=0) == []
+
+
+@pytest.mark.parametrize("typed", ["L’e\u0301glise  bleue ", "L'\u00e9glise bleue\u200b"])
+def test_a_prompt_typed_in_another_way_is_the_same_prompt_seed_and_file(typed):
+    painter, settings = build(1), PaintSettings(**SETTINGS)
+    plain, other = (
+        painter.paint([prompt], settings, samples=1, seed=3)[0]
+        for prompt in ("L'\u00e9glise bleue", typed)
+    )
+    assert other.prompt == plain.prompt
+    assert file_name(other.prompt, 0) == file_name(plain.prompt, 0)
+    assert np.array_equal(other.image, plain.image)
 
 
 def test_another_seed_is_another_picture():

@@ -227,7 +227,12 @@ def test_a_folder_without_a_whole_prior_is_named(tmp_path: Path) -> None:
         PixelSNAIL.from_pretrained(tmp_path / "cut")
     build().save_pretrained(tmp_path / "other")
     config = tmp_path / "other" / "config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"model": "VQVAE"}))
+    entry = json.loads(config.read_text()) | {"model": "VQVAE"}
+    config.write_text(json.dumps(entry))
+    with pytest.raises(UserError, match="config.json: damaged"):
+        PixelSNAIL.from_pretrained(tmp_path / "other")
+    unseal(entry)
+    config.write_text(json.dumps(sealed(entry)))
     with pytest.raises(UserError, match="config.json: holds a VQVAE, not a PixelSNAIL"):
         PixelSNAIL.from_pretrained(tmp_path / "other")
     build().save_pretrained(tmp_path / "flipped")

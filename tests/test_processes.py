@@ -16,4 +16,5 @@ def test_two_processes_train_every_model(tmp_path: Path) -> None:
     done = run(tmp_path, "dvc", "repro", "train_vqvae", check=False, CODEBRUSH_PROCESSES="2")
     assert done.returncode
     said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert said == ["error: batch_size = 7: 2 processes share it, so it must be a multiple of 2"]
+    key = "params.yaml: vqvae.batch_size"
+    assert said == [f"error: {key} = 7: 2 processes share it, so it must be a multiple of 2"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
 from pipeline.evaluation.reconstruction import bits_per_pixel, reconstruction
 from pipeline.evaluation.unmeasurable import Unmeasurable
@@ -29,6 +31,28 @@ def test_ssim_is_that_of_pictures_whose_black_is_zero() -> None:
         images = [torch.full((1, 3, 16, 16), value * 2 - 1) for value in (dark, light)]
         expected = (2 * dark * light + 1e-4) / (dark**2 + light**2 + 1e-4)
         assert dict(reconstruction(*images))["ssim"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_ssim_is_averaged_over_whole_windows_as_in_its_paper() -> None:
+    # Wang et al.'s formula by hand: sigma 1.5, 11 x 11, population covariance, valid windows only.
+    # scikit-image 0.26 (gaussian_weights, use_sample_covariance=False) gives the same to 1e-9.
+    images, others = pictures(2) * 0.8, pictures(3)[1:]
+    weights = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+    window = np.outer(weights, weights) / weights.sum() ** 2
+
+    def local_mean(plane: np.ndarray) -> np.ndarray:
+        return np.einsum("ijkl,kl->ij", sliding_window_view(plane, (11, 11)), window)
+
+    expected = []
+    for a, b in zip(images.double().flatten(0, 1), others.double().flatten(0, 1), strict=True):
+        x, y = (a.numpy() + 1) / 2, (b.numpy() + 1) / 2
+        mean_x, mean_y = local_mean(x), local_mean(y)
+        var_x, var_y = local_mean(x * x) - mean_x**2, local_mean(y * y) - mean_y**2
+        both = local_mean(x * y) - mean_x * mean_y
+        above = (2 * mean_x * mean_y + 1e-4) * (2 * both + 9e-4)
+        expected.append(above / ((mean_x**2 + mean_y**2 + 1e-4) * (var_x + var_y + 9e-4)))
+    ssim = dict(reconstruction(images, others))["ssim"]
+    assert ssim == pytest.approx(np.mean(expected), abs=1e-6)
 
 
 def test_psnr_is_as_for_8_bit_pictures() -> None:

@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+from test_readme import block
 from tiny import ENVIRONMENT, ROOT, change, locked, make_project, run, stages_run, yaml
 
+from apps.runs import FIGURES
 from benchmarks.ablations import experiments
 from pipeline.data.pairs import read_pairs, write_pairs
 
@@ -32,13 +35,25 @@ def files(path: Path) -> dict[str, bytes]:
     return {str(p.relative_to(path)): p.read_bytes() for p in found}
 
 
+def only(params: dict[str, Any], keys: list[str]) -> dict[str, Any]:
+    """The params at `keys`, some of which lie in a section: `data.source`."""
+    chosen: dict[str, Any] = {}
+    for key in keys:
+        *sections, last = key.split(".")
+        source, target = params, chosen
+        for section in sections:
+            source, target = source[section], target.setdefault(section, {})
+        target[last] = source[last]
+    return chosen
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     """A repository in which everything was made once."""
     folder = tmp_path_factory.mktemp("repro") / "codebrush"
     folder.mkdir()
     make_project(folder)
-    assert len(stages_run(run(folder, "dvc", "repro").stdout)) == 8
+    assert len(stages_run(run(folder, "dvc", "repro").stdout)) == 9
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "everything")
     return folder
@@ -49,13 +64,13 @@ def test_it_leaves_pictures_metrics_and_plots(project):
     with Image.open(picture) as image:
         assert image.size == (32, 32)
         assert set(image.info) >= {"prompt", "seed", "sample", "params"}
-    generation = json.loads((project / "metrics" / "generation.json").read_text())
+    figures = {row.split("\t")[1] for row in (project / FIGURES).read_text().splitlines()}
     for measure in ("bleu", "rouge_1", "rouge_l", "similarity", "match"):
-        assert set(generation[measure]) >= {"generated", "unranked", "real", "shuffled"}
-    assert "meteor" not in generation
-    assert "lpips" not in generation
+        assert {f"{measure}.{group}" for group in ("unranked", "real", "shuffled")} <= figures
+    assert not {"meteor.unranked", "lpips.generated", "unranked.all"} & figures
     report = (project / "metrics" / "report.md").read_text()
-    assert "generation.meteor: it needs WordNet" in report
+    assert "- blip: meteor: it needs WordNet" in report
+    assert "- exact: exact: the judge calls" in report
     assert {p.name for p in (project / "metrics" / "pictures").iterdir()} >= {
         "generated.png", "nearest.png", "reconstructions.png", "latents_pca.png",
     }  # fmt: skip
@@ -77,7 +92,7 @@ def test_elsewhere_with_another_clock_locale_and_hash_seed_the_bytes_are_the_sam
         "HOME": str(tmp_path), "CODEBRUSH_SCRATCH": str(tmp_path / "scratch"),
     }  # fmt: skip
     done = run(tmp_path / "elsewhere", "dvc", "repro", "--force", **elsewhere)
-    assert len(stages_run(done.stdout)) == 8
+    assert len(stages_run(done.stdout)) == 9
     assert locked(tmp_path / "elsewhere") == locked(project)
     assert run(tmp_path / "elsewhere", "git", "status", "--porcelain").stdout == ""
 
@@ -87,12 +102,16 @@ def test_a_stage_given_only_what_it_declares_makes_the_same(project, tmp_path, s
     """No file that it does not list, no param that it does not list: DVC is told the truth."""
     entry = STAGES[stage]
     for dep in entry["deps"]:
+        dep = dep.replace("${data.watch}", "annotations")
         (tmp_path / dep).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (project / dep).is_dir() else shutil.copy
         copy(project / dep, tmp_path / dep)
     params = yaml.load(project / "params.yaml")
-    yaml.dump({key: params[key] for key in entry["params"]}, tmp_path / "params.yaml")
+    yaml.dump(only(params, entry["params"]), tmp_path / "params.yaml")
     shutil.copy(project / "dvc.yaml", tmp_path)
+    # The check of all sections reads more; it can only refuse, and so is no dep.
+    anything_goes = "def check_params(path, own, *, processes):\n    return []\n"
+    (tmp_path / "stages" / "checking.py").write_text(anything_goes)
     run(tmp_path, sys.executable, "-m", "stages", stage, PYTHONPATH="")
     for out in outs(stage):
         wanted, made = files(project / out), files(tmp_path / out)
@@ -135,22 +154,36 @@ def test_a_table_of_other_pairs_is_one_line_not_a_prior_trained_on_wrong_caption
     assert done.stderr.strip().count("\n") == 0
 
 
-def test_another_temperature_paints_and_judges_again_and_no_more(project):
-    done = run(project, "dvc", "exp", "run", "-n", "colder", "-S", "generate.temperature=0.8")
-    assert stages_run(done.stdout) == ["generate", "evaluate"]
+def test_the_readmes_ways_to_vary_it_rerun_what_they_should(project):
+    """Its bash block, line by line, each from what is committed."""
+    reruns = {
+        "vqvae.n_embed": [
+            "train_vqvae", "dump_codes", "train_pixelsnail", "generate", "evaluate",
+        ],
+        "generate.temperature": ["generate", "evaluate"],
+    }  # fmt: skip
+    said: dict[str, str] = {}
+    for line in block("bash").splitlines():
+        command = line.partition("#")[0].strip()
+        done = run(project, "bash", "-euo", "pipefail", "-c", command)
+        said[command] = done.stdout
+        for param, stages in reruns.items():
+            if param in command:
+                assert stages_run(done.stdout) == stages
+    assert "generation" not in said["dvc metrics diff --md"]
+    assert "| metrics/prior.json | bits " in said["dvc metrics diff --md"]
+    assert "| `prior.bits` |" in said["python -m apps.compare"]
     shown = json.loads(run(project, "dvc", "exp", "show", "--json").stdout)
-    assert 0 <= dict(experiments(shown))["colder"]["generation"]["bleu"]["generated"] <= 1
+    metrics = [found for _, found in experiments(shown)]
+    assert len(metrics) == 2
+    assert all(0 <= found["blip"]["bleu"]["unranked"] <= 1 for found in metrics)
     run(project, "git", "checkout", "-q", ".")
     run(project, "dvc", "checkout", "-q")
 
 
-def test_another_codebook_leaves_what_comes_before_it_alone(project):
-    done = run(project, "dvc", "exp", "run", "-S", "vqvae.n_embed=16")
-    run(project, "git", "checkout", "-q", ".")
-    run(project, "dvc", "checkout", "-q")
-    assert stages_run(done.stdout) == [
-        "train_vqvae", "dump_codes", "train_pixelsnail", "generate", "evaluate",
-    ]  # fmt: skip
+def test_the_readmes_python_paints_a_picture(project):
+    done = run(project, sys.executable, "-c", block("python"))
+    assert done.stdout.startswith("(32, 32, 3) BLIP's match: 0.")
 
 
 def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(project):

@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline.sample import write_sample
 from pipeline.sample.paint import PAINTERS, paint
 from pipeline.sample.rows import pairs
-from pipeline.sample.scene import CHOICES, KINDS, Scene, draw_scene, labels
+from pipeline.sample.scene import CHOICES, KINDS, Scene, draw_scene, every_scene, labels
 from pipeline.sample.words import passage, title
 
 TRAIN, TEST = 200, 40
@@ -39,14 +39,6 @@ def rows(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def every_scene() -> list[Scene]:
-    return [
-        Scene(kind, *values)
-        for kind, c in CHOICES.items()
-        for values in itertools.product(c.colours, c.counts, c.sorts, c.settings, c.lights)
-    ]
 
 
 def test_a_seed_gives_the_same_bytes_whatever_the_number_of_workers(tmp_path: Path) -> None:
@@ -108,7 +100,7 @@ def test_titles_are_sometimes_nan_labels_spaced_and_rows_foreign() -> None:
     rng = np.random.default_rng(0)
     scenes = [draw_scene(KINDS[index % len(KINDS)], rng) for index in range(2000)]
     names = [f"images/{index}.png" for index in range(2000)]
-    everything: list[dict[str, Any]] = pairs(scenes, names, first_id=0, stream=[0])
+    everything: list[dict[str, Any]] = pairs(scenes, names, first_id=0, stream=[0], draw=draw_scene)
 
     def share(of: list[bool]) -> float:
         return sum(of) / len(everything)

@@ -14,10 +14,10 @@ from pipeline.data.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
 from pipeline.priors.pixelsnail import PixelSNAILPrior
-from pipeline.priors.settings import DrawSettings
 from pipeline.sampling import autoregressive, sample_codes
 from pipeline.sampling.autoregressive import Sampler
 from pipeline.sampling.logits import guide, gumbel, keep_top_k, keep_top_p, picker
+from pipeline.sampling_settings import DrawSettings
 
 ROWS = 3
 

@@ -53,3 +53,20 @@ def test_operators_that_are_there_already_are_left_alone(tmp_path: Path) -> None
         "      len(torchvision_ops._declared))"
     )
     assert run(code) == "1.0 0"
+
+
+def test_a_library_that_declares_one_of_them_keeps_it(tmp_path: Path) -> None:
+    """torchvision 0.26 beside its own torch has `nms` and no `qnms`: declaring both ended BLIP."""
+    code = (
+        "import torch\n"
+        "library = torch.library.Library('torchvision', 'DEF')\n"
+        "schema = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'\n"
+        "library.define('nms' + schema)\n"
+        "library.impl('nms', lambda d, s, t: s + 1, 'CPU')\n"
+        "from pathlib import Path\n"
+        "from pipeline import torchvision_ops\n"
+        f"torchvision_ops.declare_missing_operators(Path({str(tmp_path)!r}))\n"
+        "print(torch.ops.torchvision.nms(torch.zeros(1, 4), torch.zeros(1), 0.5).item(),\n"
+        "      hasattr(torch.ops.torchvision, 'qnms'))"
+    )
+    assert run(code) == "1.0 True"

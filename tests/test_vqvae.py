@@ -13,6 +13,7 @@ from pipeline.data.captioned import CaptionedImages
 from pipeline.errors import UserError
 from pipeline.models.quantizer import Quantizer, fsq_levels
 from pipeline.models.vqvae import VQVAE, pack_levels, unpack_levels
+from pipeline.sealing import sealed, unseal
 from pipeline.training.vqvae import VQVAESettings, VQVAETask
 
 SETTINGS = {
@@ -121,7 +122,8 @@ def test_a_missing_or_foreign_model_is_named(tmp_path):
         VQVAE.from_pretrained(tmp_path)
     build().save_pretrained(tmp_path)
     entry = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**entry, "model": "Other"}))
+    unseal(entry)
+    (tmp_path / "config.json").write_text(json.dumps(sealed({**entry, "model": "Other"})))
     with pytest.raises(UserError, match="holds a Other, not a VQVAE"):
         VQVAE.from_pretrained(tmp_path)
 
@@ -130,7 +132,7 @@ def test_a_missing_or_foreign_model_is_named(tmp_path):
     ("changes", "said"),
     [
         ({"image_size": 18}, "image_size = 18: expected a multiple of 4"),
-        ({"image_size": 20, "levels": 2}, "image_size = 20: expected a multiple of 8"),
+        ({"image_size": 20, "levels": 2}, "image_size = 20: expected a multiple of 16"),
         ({"n_embed": 2**16 + 1}, "less than or equal to 65536"),
         ({"n_embed": 24, "quantizer": "fsq"}, "fsq takes a power of two"),
         ({"max_shift": 16}, "expected less than image_size"),

@@ -29,8 +29,9 @@ TINY = {
     "pixelsnail": {
         **SMALL_TRAINING, "channel": 32, "n_block": 1, "n_res_block": 1, "res_channel": 16,
     },
-    "generate": {"test_prompts": 10, "candidates": 2, "batch_size": 8},
-    "evaluate": {"pictures_per_label": 2, "grid_pictures": 8},
+    "judge": {"pictures": 20, "held_out_pictures": 10, "image_size": 32, "channel": 4, "steps": 2},
+    "generate": {"judged_prompts": 10, "candidates": 2, "batch_size": 8},
+    "evaluate": {"pictures_per_label": 2, "mixture_pictures": 2, "grid_pictures": 8},
 }  # fmt: skip
 ENVIRONMENT = {
     **os.environ,
@@ -43,9 +44,10 @@ ENVIRONMENT = {
 
 def make_project(folder: Path, **changes: Any) -> None:
     """A repository of this code with tiny params, in which nothing has been made yet."""
-    for name in ("pipeline", "stages"):
+    for name in ("pipeline", "stages", "annotations"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore"):
+    (folder / "docs").mkdir()
+    for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", "docs/spread.json"):
         shutil.copy(ROOT / name, folder / name)
     change(folder, TINY)
     change(folder, changes)

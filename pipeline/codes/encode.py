@@ -1,6 +1,6 @@
 """Filling the code store: every captioned picture, and shifted views of the training ones.
 
-A prior that sees several views of a painting learns it by heart later.
+A prior that sees several views of a painting overfits later.
 """
 
 from __future__ import annotations

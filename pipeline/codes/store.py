@@ -12,6 +12,8 @@ LMDB follows whatever its pages say, so a flipped bit in them could end the proc
 from __future__ import annotations
 
 import json
+import threading
+import weakref
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
@@ -53,7 +55,10 @@ class Record(NamedTuple):
 
 
 class CodeStore:
-    """A store opened for reading; every worker process opens it on its own, from its path.
+    """A store opened for reading, as often as one likes: stores of one file share its map.
+
+    It can be copied, sent to another process (which opens the file on its own) and used after a
+    fork.
 
     Attributes:
         path: the file.
@@ -61,9 +66,10 @@ class CodeStore:
         n_embed: codes in the codebook: a code is in [0, n_embed).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
+        path = Path(path)
         self.path = path
-        self._env = _open(path)
+        self._env: lmdb.Environment | None = _shared(path)
         try:
             self._transaction = self._env.begin(buffers=True)
             header = _header(self._transaction.get(META), path)
@@ -158,8 +164,10 @@ class CodeStore:
     def close(self) -> None:
         """Close the file; it has no rows then, and views of its codes must not be used any more."""
         self._count, self._entries = 0, []
-        self._transaction.abort()
-        self._env.close()
+        if self._env is not None:
+            self._transaction.abort()
+            del self._transaction  # it holds the environment, which is closed with its last user
+            self._env = None
 
     def __enter__(self) -> CodeStore:
         return self
@@ -312,6 +320,27 @@ def _compact(draft: Path, path: Path) -> None:
     size = max(FIRST_MAP, 1 << (draft.stat().st_size - 1).bit_length())
     with lmdb.open(str(draft), subdir=False, lock=False, map_size=size) as env:
         env.copy(str(path), compact=True)
+
+
+# LMDB refuses to open a file twice in a process, and in a forked one, which has its parent's map
+# and may read it. So the stores of one file (its device and inode) share one environment, which is
+# closed when the last of them lets go of it.
+_SHARED: weakref.WeakValueDictionary[tuple[int, int], Any] = weakref.WeakValueDictionary()
+_SHARED_LOCK = threading.Lock()
+
+
+def _shared(path: Path) -> lmdb.Environment:
+    with _SHARED_LOCK:
+        env = _SHARED.get(_identity(path)) if path.is_file() else None
+        if env is None:
+            env = _open(path)
+            _SHARED[_identity(path)] = env
+        return env
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    about = path.stat()
+    return about.st_dev, about.st_ino
 
 
 def _open(path: Path) -> lmdb.Environment:

@@ -28,7 +28,7 @@ class CaptionedImages:
 
     @classmethod
     def load(
-        cls, pairs: Sequence[Pair], texts: TextEmbeddings, *, images: Path, image_size: int
+        cls, pairs: Sequence[Pair], texts: TextEmbeddings, *, images: Path | str, image_size: int
     ) -> CaptionedImages:
         """Read the pictures of captioned `pairs` from the folder `images`."""
         pixels = load_images(images, [pair.image for pair in pairs], image_size)

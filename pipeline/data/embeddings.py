@@ -40,17 +40,19 @@ class ImageEmbeddings:
         """
         return _rows(self.names, names, "picture")
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write them to one file."""
+        path = Path(path)
         _save(path, {"vectors": self.vectors}, names=self.names)
 
     @classmethod
-    def load(cls, path: Path) -> ImageEmbeddings:
+    def load(cls, path: Path | str) -> ImageEmbeddings:
         """Read what `save` wrote.
 
         Raises:
             UserError: the file is missing or damaged.
         """
+        path = Path(path)
         tensors, names = _load(path, ("vectors",))
         return cls(names, tensors["vectors"])
 
@@ -75,19 +77,21 @@ class TextEmbeddings:
         """
         return _rows(self.texts, texts, "text")
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write them to one file."""
+        path = Path(path)
         states = self.condition
         tensors = {"pooled": states.pooled, "tokens": states.tokens.half(), "mask": states.mask}
         _save(path, tensors, names=self.texts)
 
     @classmethod
-    def load(cls, path: Path) -> TextEmbeddings:
+    def load(cls, path: Path | str) -> TextEmbeddings:
         """Read what `save` wrote.
 
         Raises:
             UserError: the file is missing or damaged.
         """
+        path = Path(path)
         tensors, texts = _load(path, ("pooled", "tokens", "mask"))
         return cls(
             texts, TextCondition(tensors["pooled"], tensors["tokens"].float(), tensors["mask"])

@@ -38,24 +38,25 @@ class Pair:
     match: str
     objects: tuple[str, ...]
 
-
     @property
     def main_object(self) -> str:
         """What the picture is of; "" where that is unknown."""
         return self.objects[0] if self.objects else ""
 
 
-def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
+def write_pairs(path: Path | str, pairs: Iterable[Pair]) -> None:
     """Write pairs as JSON Lines in the order of their ids."""
+    path = Path(path)
     write_rows(path, (asdict(pair) for pair in sorted(pairs, key=lambda p: p.id)))
 
 
-def read_pairs(path: Path) -> list[Pair]:
+def read_pairs(path: Path | str) -> list[Pair]:
     """Read what `write_pairs` wrote.
 
     Raises:
         UserError: the file is missing or damaged, or a line of it is not a pair.
     """
+    path = Path(path)
     try:
         return [_pair(record, where) for where, record in read_rows(path)]
     except FileNotFoundError:

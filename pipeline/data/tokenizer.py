@@ -11,6 +11,8 @@ from tokenizers.trainers import WordPieceTrainer
 from torch import Tensor
 from transformers import BertTokenizer
 
+from pipeline.data.texts import normalise
+
 # BLIP puts these two behind BERT's vocabulary: the first token of a text that the captioner writes,
 # and the first token of a text that the matching head reads beside a picture.
 DECODE, ENCODE = "[DEC]", "[ENC]"
@@ -25,7 +27,7 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int, max_length: int) -
             are never left out, so a small number may be passed over).
         max_length: tokens of a text, `[CLS]` and `[SEP]` included, that the model will take.
     """
-    texts = list(texts)
+    texts = [normalise(text) for text in texts]
     blank = BertTokenizer(strip_accents=False).backend_tokenizer
     trained = Tokenizer(WordPiece(unk_token="[UNK]"))
     trained.normalizer, trained.pre_tokenizer = blank.normalizer, blank.pre_tokenizer
@@ -50,12 +52,12 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int, max_length: int) -
 
 
 def token_ids(tokenizer: BertTokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """`[CLS]`, the text's pieces, `[SEP]`; cut to `tokenizer.model_max_length` ids."""
+    """`[CLS]`, the normalised text's pieces, `[SEP]`; cut to `tokenizer.model_max_length` ids."""
     if not texts:
         return []
-    limit = tokenizer.model_max_length
+    texts, limit = [normalise(text) for text in texts], tokenizer.model_max_length
     # A text in which somebody wrote "[SEP]" is a text with brackets in it.
-    return tokenizer(list(texts), truncation=True, max_length=limit, split_special_tokens=True)[
+    return tokenizer(texts, truncation=True, max_length=limit, split_special_tokens=True)[
         "input_ids"
     ]
 

@@ -11,6 +11,7 @@ import contextlib
 import ipaddress
 import socket
 import threading
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -134,6 +135,7 @@ def new_session(wire: Wire, *, user_agent: str) -> requests.Session:
     """A session for one thread; it uses no proxy and no password from the environment."""
     session = _Session()
     session.trust_env = False  # a proxy would resolve names for us, unchecked
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # none outlives a picture
     session.headers.update(
         {"User-Agent": user_agent, "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
     )

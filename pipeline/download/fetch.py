@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 from urllib3.exceptions import (
     ConnectTimeoutError,
     DecodeError,
@@ -28,6 +29,7 @@ from urllib3.exceptions import (
 from urllib3.util import Retry
 
 from pipeline.download.addresses import ForbiddenAddress
+from pipeline.download.pace import PATIENCE
 from pipeline.download.settings import Http
 from pipeline.download.store import DownloadStore, Entry
 
@@ -127,7 +129,7 @@ def fetch(
     pause: Callable[[float], object],
     known: Entry | None,
 ) -> Entry:
-    """Fetch a URL into the store, trying again what may pass.
+    """Fetch a URL into the store, trying again what may pass; a refusal for haste is not one.
 
     Args:
         url: what `clean_url` gave.
@@ -137,11 +139,13 @@ def fetch(
         known: what is in the store, to be asked for only if it has changed.
 
     Raises:
-        FetchError: the last try's reason.
+        FetchError: the last try's reason; one with a status of `PATIENCE` is for the caller to
+            ask again, when the host may be asked.
     """
     retry = Retry(
         http.retries, backoff_factor=BACKOFF, backoff_max=LONGEST_BACKOFF, backoff_jitter=JITTER
     )
+    before: FetchError | None = None
     while True:
         partial = store.new_partial()
         try:
@@ -149,7 +153,10 @@ def fetch(
             break
         except FetchError as error:
             partial.unlink(missing_ok=True)
-            if not error.passing:
+            if before is not None and error.reason == "deadline" and error.status is None:
+                raise before from None  # its time ran out while it waited for its turn
+            before = error
+            if not error.passing or error.status in PATIENCE:
                 raise
             try:
                 retry = retry.increment("GET", url, error=error)
@@ -187,16 +194,19 @@ def _follow(
     if known is not None and known.last_modified:
         headers["If-Modified-Since"] = known.last_modified
     status = None
+    cookies = RequestsCookieJar()  # some servers let a picture out only to whom they gave one
     for _ in range(MOST_REDIRECTS + 1):
         deadline.check(status)
         with slot(url):
             try:
-                request = requests.Request("GET", url, {**session.headers, **headers}).prepare()
+                fields = {**session.headers, **headers}
+                request = requests.Request("GET", url, fields, cookies=cookies).prepare()
                 connect = min(http.connect_timeout, max(deadline.left, 0.01))
                 response = session.send(
                     request, stream=True, timeout=(connect, http.read_timeout), proxies={}
                 )
                 with response:
+                    extract_cookies_to_jar(cookies, request, response.raw)
                     status = response.status_code
                     target = response.headers.get("Location")
                     if status not in REDIRECTS or not target:

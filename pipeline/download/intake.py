@@ -97,8 +97,10 @@ def _kept(records: Sequence[Record]) -> list[Record]:
 
 def _choose(records: Sequence[Record], settings: Data, seed: int) -> None:
     """Rules 2 to 4, before anything is fetched."""
+    asked = {language.lower() for language in settings.languages}
     for record in records:
-        if record.row.language not in settings.languages:
+        # A file that does not say its language is in the one that is asked for.
+        if record.row.language and record.row.language not in asked:
             record.leave_out("language", record.row.language)
             continue
         try:
@@ -227,7 +229,7 @@ def _test_id_offset(records: Sequence[Record]) -> int:
     """What is added to the test file's ids: 0, or a power of ten if both files use the same ids."""
     ids: dict[str, set[int]] = {"train": set(), "test": set()}
     for record in records:
-        ids[record.file.part].add(record.row.id)
+        ids[record.file.part].add(record.id)
     if not ids["train"] & ids["test"]:
         return 0
     return int(10 ** len(str(max(ids["train"]))))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urljoin
 
-from pipeline.data.images import ImageError, content_name, picture_type
+from pipeline.data.decoding import ImageError, decode
+from pipeline.data.images import content_name
 from pipeline.download.dedupe import Signature, signature
 from pipeline.download.downloads import Downloads
 from pipeline.download.fetch import FetchError, clean_url
@@ -36,7 +39,7 @@ class Location:
 
 
 @dataclass(frozen=True)
-class Source:
+class Brought:
     """What a location gave.
 
     Attributes:
@@ -61,7 +64,7 @@ class Picture:
         signature: what `dedupe` compares; None without a picture.
     """
 
-    source: Source
+    source: Brought
     name: str = ""
     signature: Signature | None = None
 
@@ -70,7 +73,8 @@ def locate(image: str, base: str | Path) -> Location:
     """Understand a row's `image`: a URL, or a path (or URL) relative to the annotation file.
 
     Args:
-        image: as the row has it; white space around a URL is dropped.
+        image: as the row has it; white space around it is dropped, `//host/…` is https, a path may
+            be written with backslashes, and a file name composed or decomposed.
         base: the annotation file's URL or path.
 
     Raises:
@@ -78,22 +82,52 @@ def locate(image: str, base: str | Path) -> Location:
     """
     if HAS_SCHEME.match(image):
         return Location(clean_url(image), None)
+    if image.strip().startswith("//") and not isinstance(base, str):
+        return Location(clean_url(f"https:{image.strip()}"), None)
     if isinstance(base, str):
         try:
             return Location(clean_url(urljoin(base, image.strip())), None)
         except ValueError as error:
             raise FetchError("bad_url", " ".join(str(error).split())) from None
     path = Path(image)
+    if "\\" in image and not (base.parent / path).exists():
+        path = Path(image.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
         raise FetchError("bad_path", "leads out of the annotation file's folder")
     if any(ord(c) < 32 for c in image):
         raise FetchError("bad_path", "holds a control character")
-    return Location("", base.parent / path)
+    return Location("", find_file(base.parent, path))
+
+
+def find_file(folder: Path, path: Path) -> Path:
+    """A file below a folder, also if its name has blanks around it or is decomposed otherwise.
+
+    A Mac's archives hold `é` as `e` and an accent; to most file systems these are two names.
+    """
+    try:
+        if (folder / path).exists():
+            return folder / path
+        found = folder
+        for part in Path(str(path).strip()).parts:
+            if not (found / part).exists():
+                names = _names(found, found.stat().st_mtime_ns)
+                part = names.get(unicodedata.normalize("NFC", part), part)
+            found = found / part
+        return found if found.exists() else folder / path
+    except (OSError, ValueError):  # no name that a file system takes
+        return folder / path
+
+
+@lru_cache(maxsize=64)
+def _names(folder: Path, changed: int) -> dict[str, str]:
+    """Composed name → name of each entry of a folder that last changed then."""
+    names = sorted(path.name for path in folder.iterdir())
+    return {unicodedata.normalize("NFC", name): name for name in names}
 
 
 def bring(
     locations: Iterable[Location], store: DownloadStore, http: Http
-) -> dict[Location, Source]:
+) -> dict[Location, Brought]:
     """Find every location's bytes: look at files, fetch URLs.
 
     A URL whose server fails now, but gave a picture to an earlier run, keeps that picture.
@@ -106,26 +140,26 @@ def bring(
             if fetched.entry is not None:
                 kept = f"an earlier copy; now {fetched.error.reason}" if fetched.error else ""
                 path = store.body(fetched.entry.sha256)
-                found[urls[url]] = Source(path, detail=kept, status=fetched.entry.status)
+                found[urls[url]] = Brought(path, detail=kept, status=fetched.entry.status)
             elif fetched.error is not None:
                 error = fetched.error
-                found[urls[url]] = Source(None, error.reason, error.detail, error.status)
+                found[urls[url]] = Brought(None, error.reason, error.detail, error.status)
     return found
 
 
-def _file(path: Path, max_bytes: int) -> Source:
+def _file(path: Path, max_bytes: int) -> Brought:
     try:
         if not path.is_file():
-            return Source(None, "no_file", "there is no such file")
+            return Brought(None, "no_file", "there is no such file")
         if path.stat().st_size > max_bytes:
-            return Source(None, "too_large", f"more than {max_bytes} bytes")
+            return Brought(None, "too_large", f"more than {max_bytes} bytes")
     except (OSError, ValueError):  # a name that no file system takes
-        return Source(None, "no_file", "no name for a file")
-    return Source(path)
+        return Brought(None, "no_file", "no name for a file")
+    return Brought(path)
 
 
 def examine(
-    sources: Mapping[Location, Source], *, max_pixels: int, placeholder_urls: int
+    sources: Mapping[Location, Brought], *, max_pixels: int, placeholder_urls: int
 ) -> dict[Location, Picture]:
     """Decode every picture to its end, a few at a time.
 
@@ -140,13 +174,13 @@ def examine(
     def look(path: Path) -> Picture:
         try:
             data = path.read_bytes()
-            image, ending = picture_type(data, max_pixels=max_pixels)
+            decoded = decode(data, max_pixels=max_pixels)
         except ImageError as error:
-            return Picture(Source(None, error.reason, error.detail))
+            return Picture(Brought(None, error.reason, error.detail))
         except OSError as error:
-            return Picture(Source(None, "no_file", error.strerror or "cannot be read"))
-        name = f"{content_name(data)}.{ending}"
-        return Picture(Source(path), name, signature(image))
+            return Picture(Brought(None, "no_file", error.strerror or "cannot be read"))
+        name = f"{content_name(data)}.{decoded.ending}"
+        return Picture(Brought(path, detail=decoded.note), name, signature(decoded.image))
 
     # As many at a time as there are cores: each holds one picture, decoded, in memory.
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
@@ -159,7 +193,8 @@ def examine(
         if not picture.name and source.path is not None:
             picture = Picture(replace(picture.source, status=source.status))
         elif picture.name:
-            picture = replace(picture, source=source)
+            notes = "; ".join(note for note in (source.detail, picture.source.detail) if note)
+            picture = replace(picture, source=replace(source, detail=notes))
         pictures[at] = picture
     return _without_placeholders(pictures, placeholder_urls)
 
@@ -173,7 +208,7 @@ def _without_placeholders(
         count = counts[picture.name] if picture.name else 0
         if placeholder_urls and count > placeholder_urls:
             told = f"the same bytes at {count} places"
-            picture = Picture(Source(None, "placeholder", told, picture.source.status))
+            picture = Picture(Brought(None, "placeholder", told, picture.source.status))
         left[at] = picture
     return left
 

@@ -110,7 +110,7 @@ def _bring_blip(where: str, to: Path, scratch: Path, refresh: int) -> dict[str, 
             source, revision = _snapshot(repository, scratch / part, refresh)
             origin[part] = f"{repository}@{revision}"
         else:
-            source = Path(where) / part
+            source = Path(where).expanduser() / part
             origin[part] = str(source)
             if not source.is_dir():
                 raise UserError(f"{key}: {source} is no folder; expected retrieval/ and captioner/")
@@ -189,7 +189,7 @@ def _snapshot(repository: str, scratch: Path, refresh: int) -> tuple[Path, str]:
 def _bring_backbone(where: str, to: Path, url: str, store: DownloadStore, http: Http) -> str:
     to.parent.mkdir(parents=True)
     if where != FETCH:
-        source = Path(where) / "hub" / "checkpoints" / to.name
+        source = Path(where).expanduser() / "hub" / "checkpoints" / to.name
         if not source.is_file():
             raise UserError(
                 f"pretrained.lpips = {where!r}: {source} is missing; expected a TORCH_HOME folder "
@@ -215,7 +215,7 @@ def _bring_wordnet(where: str, to: Path, url: str, store: DownloadStore, http: H
         _unpack_wordnet(_fetch(url, "pretrained.wordnet", store, http), to, where)
         origin = url
     else:
-        corpora = Path(where) / "corpora"
+        corpora = Path(where).expanduser() / "corpora"
         packed, unpacked = corpora / "wordnet.zip", corpora / "wordnet"
         origin = str(unpacked if unpacked.is_dir() else packed)
         if unpacked.is_dir():

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.data.pairs import Pair
+from pipeline.data.texts import normalise
 from pipeline.download.pictures import Location, Picture
 from pipeline.download.schema import BadRow, Row, read_rows
-from pipeline.download.texts import normalise, normalise_text
+from pipeline.download.texts import normalise_text
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,14 @@ class Annotations:
         name: as messages and the report call it; its ending tells the format.
         base: its URL, or its path; pictures are looked for beside it.
         data: its bytes.
+        columns: MUSTI's field → the column that holds it; see `read_rows`.
     """
 
     part: str
     name: str
     base: str | Path
     data: bytes
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -35,6 +38,8 @@ class Record:
 
     Attributes:
         number: of the row in its file, from 1.
+        id: a whole number, unique in its file: the row's own id, or `number` in a file of which
+            any id is a text.
         reason: "" while the row is kept; `detail` says more.
         status: the HTTP status of its picture, if a server answered.
         text, label, labels, title, caption, split: of the pair that it becomes; `row` keeps what
@@ -43,6 +48,7 @@ class Record:
 
     file: Annotations
     number: int
+    id: int
     row: Row
     text: str
     label: str
@@ -73,7 +79,7 @@ class Record:
     def to_pair(self, *, id_offset: int) -> Pair:
         """The pair that a kept row becomes."""
         return Pair(
-            id=self.row.id + id_offset,
+            id=self.id + id_offset,
             image=self.image,
             split=self.split,
             caption=self.caption,
@@ -98,11 +104,13 @@ def read_records(file: Annotations) -> tuple[list[Record], list[Refused]]:
     Raises:
         UserError: the file as a whole is not what its name says.
     """
-    rows, bad = read_rows(file.data, file.name)
+    rows, bad = read_rows(file.data, file.name, columns=file.columns)
+    own = {number: row.id for number, row in rows if isinstance(row.id, int)}
     records = [
         Record(
             file=file,
             number=number,
+            id=own[number] if len(own) == len(rows) else number,
             row=row,
             text=normalise_text(row.text),
             label=row.subtask1_label,

@@ -1,31 +1,52 @@
-"""Annotation files, row by row: JSON (`{"pairs": [...]}`), JSON Lines or CSV in MUSTI's schema."""
+"""The rows of annotation files: MUSTI's schema, or a table's own columns mapped to it."""
 
 from __future__ import annotations
 
 import ast
-import csv
-import io
 import json
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from pipeline.data.texts import join_surrogates
 from pipeline.download.settings import Label
+from pipeline.download.tables import Unreadable, find_columns, read_table
 from pipeline.errors import UserError
+from pipeline.progress import say
 
 LARGEST_ID = 2_000_000_000
-LONGEST_CELL = 10_000_000  # bytes; Python's csv stops at 131,072 by itself
+NOTHING = ("", "nan", "null", "none", "n/a")  # how tables write that a cell holds nothing
+ANSWERS: dict[str, Label] = {"yes": "YES", "true": "YES", "no": "NO", "false": "NO"}
+PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 def _encodable(text: str) -> str:
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if join_surrogates(text) != text:
         raise ValueError("not valid Unicode (half a surrogate pair)")
     return text
 
 
+def _id(value: Any) -> Any:
+    """A whole number, however it is written, or a museum's own number, which is a text."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str):
+        value = value.strip()
+        if re.fullmatch(r"0|[1-9][0-9]{0,9}", value) and int(value) <= LARGEST_ID:
+            return int(value)
+        if value:
+            return value
+    if type(value) is int and 0 <= value <= LARGEST_ID:
+        return value
+    raise ValueError(f"expected a whole number from 0 to {LARGEST_ID} or a text")
+
+
 Text = Annotated[str, AfterValidator(_encodable)]
+Id = Annotated[int | Text, BeforeValidator(_id)]
 
 
 class Row(BaseModel):
@@ -33,13 +54,17 @@ class Row(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
-    id: int = Field(ge=0, le=LARGEST_ID)
+    id: Id
     image: Text = Field(min_length=1)
-    language: Text
+    language: Text  # "" where the file does not say
     subtask1_label: Label
     subtask2_labels: tuple[Text, ...]
     text: Text
     title: Text
+
+
+FIELDS = tuple(Row.model_fields)
+RowField = Literal["id", "image", "language", "subtask1_label", "subtask2_labels", "text", "title"]
 
 
 @dataclass(frozen=True)
@@ -54,45 +79,49 @@ class BadRow:
     """
 
     number: int
-    id: int | None
+    id: int | str | None
     image: str
     problem: str
 
 
-def read_rows(data: bytes, name: str) -> tuple[list[tuple[int, Row]], list[BadRow]]:
+def read_rows(
+    data: bytes,
+    name: str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    tell: Callable[[str], None] = say,
+) -> tuple[list[tuple[int, Row]], list[BadRow]]:
     """Parse an annotation file; a bad row costs itself only.
 
     Args:
-        data: the file's bytes.
-        name: path or URL, for messages; its ending tells the format: `.jsonl` and `.ndjson` are
-            JSON Lines, `.csv` is CSV with a header line, anything else is JSON.
+        data: the file's bytes; `read_table` has the formats.
+        name: path or URL, for messages.
+        columns: MUSTI's field → the column that holds it, or a text with columns in braces
+            ("images/{Object ID}.jpg"). With a mapping a picture and a title or a text are all that
+            is needed: a row without an id gets its number, the other fields are empty. Without
+            one, all of MUSTI's seven are needed. Case and blanks of names do not count; ""
+            keeps a column of MUSTI's name from being read.
+        tell: is given one line where an encoding was guessed.
 
     Returns:
         The good rows with their numbers from 1, and the bad ones.
 
     Raises:
-        UserError: the file as a whole is not what its name says; one line.
+        UserError: the file as a whole is not what its name says, or lacks a column; one line.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name}: not UTF-8 text (byte {error.start})") from None
-    ending = name.split("?")[0].split("#")[0].rsplit(".", 1)[-1].lower()
-    if ending in ("jsonl", "ndjson"):
-        records: Iterator[Any] = _json_lines(text)
-    elif ending == "csv":
-        records = _csv(text, name)
-    else:
-        records = _json(text, name)
-
+    mapping = dict(columns or {})
+    table = read_table(data, name, wanted=_wanted(mapping, name))
+    if table.note:
+        tell(f"{name}: {table.note}")
     rows: list[tuple[int, Row]] = []
     bad: list[BadRow] = []
-    seen: dict[int, int] = {}
-    for number, record in enumerate(records, start=1):
+    seen: dict[int | str, int] = {}
+    for number, record in enumerate(table.records, start=1):
+        values = _fields(record, mapping, number, is_csv=table.is_csv)
         try:
-            row = Row.model_validate(record)
+            row = Row.model_validate(values)
         except ValidationError as error:
-            bad.append(_bad_row(number, record, error))
+            bad.append(_bad_row(number, values, error))
             continue
         if row.id in seen:
             problem = f"id = {row.id}: row {seen[row.id]} has it already"
@@ -103,76 +132,97 @@ def read_rows(data: bytes, name: str) -> tuple[list[tuple[int, Row]], list[BadRo
     return rows, bad
 
 
-def _json(text: str, name: str) -> Iterator[Any]:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise UserError(f"{name}: not JSON: {reason}") from None
-    if not isinstance(content, dict) or not isinstance(content.get("pairs"), list):
-        raise UserError(f'{name}: expected {{"pairs": [...]}}, an object that holds a list')
-    return (_listed_as_tuple(record) for record in content["pairs"])
+def _wanted(mapping: Mapping[str, str], name: str) -> list[str]:
+    """The columns that a table with a header must have."""
+    if not mapping:
+        return list(FIELDS)
+    if "image" not in mapping or not {"title", "text"} & set(mapping):
+        raise UserError(f"{name}: its columns must name image, and title or text")
+    named = [column for value in mapping.values() if value for column in _columns_of(value)]
+    return list(dict.fromkeys(named))
 
 
-def _json_lines(text: str) -> Iterator[Any]:
-    for line in text.split("\n"):
-        if line.strip():
-            try:
-                yield _listed_as_tuple(json.loads(line))
-            except (ValueError, RecursionError):
-                yield _Unreadable(line)
+def _columns_of(value: str) -> list[str]:
+    return PLACEHOLDER.findall(value) or [value]
 
 
-def _csv(text: str, name: str) -> Iterator[Any]:
-    csv.field_size_limit(LONGEST_CELL)
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="")
-    try:
-        missing = sorted(set(Row.model_fields) - set(reader.fieldnames or ()))
-        if missing:
-            raise UserError(f"{name}: the header line lacks {', '.join(missing)}")
-        for cells in reader:
-            yield {**cells, "id": _integer(cells["id"]), "subtask2_labels": _labels(cells)}
-    except csv.Error as error:
-        raise UserError(f"{name}: not CSV: line {reader.line_num}: {error}") from None
+def _fields(record: Any, mapping: Mapping[str, str], number: int, *, is_csv: bool) -> Any:
+    """A record's values under MUSTI's names, nothing as nothing is written there."""
+    if not isinstance(record, Mapping):
+        return record
+    places = find_columns(record, [*FIELDS, *(c for v in mapping.values() for c in _columns_of(v))])
+    values: dict[str, Any] = {}
+    for field in FIELDS:
+        column = mapping.get(field, field)
+        if column and column in places:
+            values[field] = record[places[column]]
+        elif field in mapping and PLACEHOLDER.search(column):
+            values[field] = _filled(column, record, places)
+        elif mapping and field != "image" and not mapping.get(field):
+            values[field] = {"id": number, "subtask2_labels": ()}.get(field, "")
+    # A cell that is missing because its line was cut short is not an empty one.
+    return {
+        f: v if v is None and is_csv else _plain(f, v, is_csv or f in mapping)
+        for f, v in values.items()
+    }
 
 
-def _integer(cell: str | None) -> int | str | None:
-    """None, where the line is too short to have the cell, is for the schema to refuse."""
-    return int(cell) if cell and cell.strip().isdecimal() and len(cell) < 20 else cell
+def _filled(template: str, record: Mapping[str, Any], places: Mapping[str, str]) -> Any:
+    cells = {c: record.get(places.get(c, c)) for c in _columns_of(template)}
+    if any(isinstance(cell, list | dict) for cell in cells.values()):
+        return cells
+    text = PLACEHOLDER.sub(lambda found: str(_plain("text", cells[found[1]], True)), template)
+    return text.strip(" ,;:")
 
 
-def _labels(cells: dict[str, Any]) -> Any:
-    """A cell's labels: a JSON or Python list, as pandas writes it, or names between semicolons."""
-    cell = cells["subtask2_labels"]
-    if cell is None or not cell.strip():
-        return () if cell is not None else None
-    if cell.lstrip().startswith(("[", "(")):
+def _plain(field: str, value: Any, is_cell: bool) -> Any:
+    """A value without the ways in which tables write nothing, yes, no, numbers and lists."""
+    if isinstance(value, float) and math.isnan(value):
+        value = None
+    if field in ("id", "image"):
+        return value
+    if field == "subtask2_labels":
+        return _labels(value, is_cell)
+    if value is None:
+        return ""
+    if (
+        field in ("title", "text")
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+    ):
+        return str(int(value)) if float(value).is_integer() else str(value)
+    if field == "subtask1_label":
+        word = str(value).strip().lower()
+        return "" if word in NOTHING else ANSWERS.get(word, value)
+    if field == "language" and isinstance(value, str):
+        word = value.strip().lower()
+        return "" if word in NOTHING else word
+    return value
+
+
+def _labels(value: Any, is_cell: bool) -> Any:
+    """Labels as a tuple: a list, or in a cell a JSON or Python list, or names between ; or |."""
+    if value is None:
+        return ()
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, str) or not is_cell:
+        return value
+    if value.strip().lower() in NOTHING:
+        return ()
+    if value.lstrip().startswith(("[", "(")):
         for parse in (json.loads, ast.literal_eval):
             try:
-                value = parse(cell.strip())
-                return tuple(value) if isinstance(value, list | tuple) else cell
+                listed = parse(value.strip())
+                return tuple(listed) if isinstance(listed, list | tuple) else value
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
-        return cell
-    return tuple(part.strip() for part in cell.split(";"))
-
-
-@dataclass(frozen=True)
-class _Unreadable:
-    """A line of a JSON Lines file that is no JSON."""
-
-    line: str
-
-
-def _listed_as_tuple(record: Any) -> Any:
-    """Strict validation takes a list for no tuple; the JSON's list becomes one."""
-    if isinstance(record, dict) and isinstance(record.get("subtask2_labels"), list):
-        return {**record, "subtask2_labels": tuple(record["subtask2_labels"])}
-    return record
+        return value
+    return tuple(part.strip() for part in re.split("[;|]", value))
 
 
 def _bad_row(number: int, record: Any, error: ValidationError) -> BadRow:
-    if isinstance(record, _Unreadable):
+    if isinstance(record, Unreadable):
         return BadRow(number, None, "", f"not JSON: {_short(record.line)}")
     if not isinstance(record, dict):
         return BadRow(number, None, "", f"not an object: {_short(record)}")
@@ -185,10 +235,13 @@ def _bad_row(number: int, record: Any, error: ValidationError) -> BadRow:
             message = entry["msg"].removeprefix("Value error, ")
             problems.append(f"{field} = {_short(entry['input'])}: {message}")
     given, image = record.get("id"), record.get("image")
-    usable = type(given) is int and 0 <= given <= LARGEST_ID
+    try:
+        usable = _id(given)
+    except (ValueError, OverflowError):
+        usable = None
     return BadRow(
         number,
-        given if usable else None,
+        _printable(usable) if isinstance(usable, str) else usable,
         _printable(image) if isinstance(image, str) else "",
         _printable("; ".join(problems)),
     )

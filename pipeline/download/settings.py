@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.data.images import MOST_PIXELS
+from pipeline.data.decoding import MOST_PIXELS
 from pipeline.params import Section
 
 Label = Literal["YES", "NO", ""]
 Share = Annotated[float, Field(ge=0, le=1)]
-Part = Annotated[float, Field(ge=0, lt=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Files(Section):
@@ -19,6 +19,20 @@ class Files(Section):
 
     train: str
     test: str
+
+
+Column = Literal["id", "image", "language", "subtask1_label", "subtask2_labels", "text", "title"]
+
+
+class Table(Files):
+    """Files of one's own.
+
+    Attributes:
+        columns: MUSTI's field → the table's own column, or a text with columns in braces; empty if
+            the columns have MUSTI's names.
+    """
+
+    columns: dict[Column, str]
 
 
 class Sample(Section):
@@ -35,10 +49,11 @@ class Http(Section):
     Attributes:
         connect_timeout: for one connection to be made.
         read_timeout: for the next bytes to arrive.
-        deadline: for one picture in all: every try, redirect and pause between them.
+        deadline: for one picture in all, from its first request on: every try, redirect and pause.
         per_host: requests to one host at a time.
         workers: requests at a time in all.
-        retries: further tries after a failure that may pass (no connection, 429, 5xx, a cut body).
+        retries: further tries after a failure that may pass (no connection, 5xx, a cut body); that
+            a host asks for patience (429, 503) costs none.
         max_bytes: of one body, as it comes and unpacked.
         allow_private: let URLs and redirects lead to loopback, private and link-local addresses.
         refresh: raise it to ask the servers again, conditionally, for what was fetched before.
@@ -59,16 +74,18 @@ class Http(Section):
 class Data(Section):
     """The `data` section; params.yaml explains each key."""
 
-    source: Literal["sample", "musti", "json"]
+    source: Literal["sample", "musti", "json", "folder"]
     sample: Sample
     musti: Files
-    json_files: Files = Field(alias="json")
+    json_files: Table = Field(alias="json")
+    folder: Table
+    watch: str = Field(min_length=1)  # for DVC alone: what it looks at for changes
     languages: tuple[str, ...] = Field(min_length=1)
     caption: Literal["title", "text", "title_or_text"]
     caption_labels: tuple[Label, ...] = Field(min_length=1)
     mismatch_labels: tuple[Label, ...]
-    val_share: Part
-    test_share: Part
+    val_share: BelowOne
+    test_share: BelowOne
     limit: int = Field(ge=0)
     min_kept: Share
     near_duplicate_distance: int = Field(ge=0, le=64)  # of 256 bits

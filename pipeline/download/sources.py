@@ -1,24 +1,36 @@
-"""The three sources of annotations: the sample painter, MUSTI's files, any files of that schema."""
+"""The sources of annotations: the sample painter, MUSTI's files, one's own table or folder."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pipeline.data.pairs import Pair, captioned
 from pipeline.download.downloads import Downloads
 from pipeline.download.fetch import FetchError, clean_url
-from pipeline.download.pictures import HAS_SCHEME
+from pipeline.download.folders import read_folder
+from pipeline.download.pictures import HAS_SCHEME, find_file
 from pipeline.download.records import Annotations
-from pipeline.download.settings import Data, Files, Http
+from pipeline.download.settings import Data, Files, Http, Table
+from pipeline.download.splits import shuffle_key
 from pipeline.download.store import DownloadStore
 from pipeline.errors import UserError
 from pipeline.files import remove
+from pipeline.progress import say
 from pipeline.sample import write_sample
+from pipeline.sample.titles import TITLES
 
 MUSTI_IS_ASKED_FOR = (
     "data.musti.train = '': the annotation files are given out by MediaEval against a registration "
     "and a usage agreement, see https://multimediaeval.github.io/editions/2023/tasks/musti/; "
     "give the path or the URL of the JSON file that you were sent"
 )
+
+NOT_NAMED = {
+    "musti": MUSTI_IS_ASKED_FOR,
+    "json": "data.json.train = '': give the path or the URL of an annotation file",
+    "folder": "data.folder.train = '': give the path of a folder of pictures",
+}
 
 
 def open_source(settings: Data, *, seed: int, store: DownloadStore) -> list[Annotations]:
@@ -33,25 +45,58 @@ def open_source(settings: Data, *, seed: int, store: DownloadStore) -> list[Anno
         sample = settings.sample
         write_sample(folder, train=sample.train, test=sample.test, size=sample.size, seed=seed)
         return [
-            _read(part, str(folder / f"musti-{part}.json"), store, settings.http, key="data.sample")
+            _read(
+                part, str(folder / f"musti-{part}.json"), store, settings.http,
+                key="data.sample", columns={},
+            )
             for part in ("train", "test")
-        ]
-    files: Files = settings.musti if settings.source == "musti" else settings.json_files
+        ]  # fmt: skip
+    files: Files = {
+        "musti": settings.musti, "json": settings.json_files, "folder": settings.folder
+    }[settings.source]  # fmt: skip
     if not files.train:
-        raise UserError(
-            MUSTI_IS_ASKED_FOR
-            if settings.source == "musti"
-            else "data.json.train = '': give the path or the URL of an annotation file"
-        )
+        raise UserError(NOT_NAMED[settings.source])
     named = {"train": files.train, "test": files.test}
-    return [
-        _read(part, at, store, settings.http, key=f"data.{settings.source}.{part}")
-        for part, at in named.items()
-        if at
-    ]
+    own = files.columns if isinstance(files, Table) else {}
+    columns = {str(field): column for field, column in own.items()}
+    found = []
+    for part, at in named.items():
+        key = f"data.{settings.source}.{part}"
+        if at and settings.source == "folder":
+            found.append(read_folder(part, at, columns, key=key))
+        elif at:
+            found.append(_read(part, at, store, settings.http, key=key, columns=columns))
+        if at:
+            _tell_what_is_not_watched(found[-1], settings.watch, key)
+    return found
 
 
-def _read(part: str, at: str, store: DownloadStore, http: Http, *, key: str) -> Annotations:
+def judged_prompts(pairs: Sequence[Pair], settings: Data) -> list[str]:
+    """What generated pictures are judged by: every title of the sample, else the test captions.
+
+    The sample's are in an order by their hashes, so that the first few are of every kind.
+    """
+    if settings.source == "sample":
+        return sorted(TITLES, key=lambda title: shuffle_key(0, title))
+    return list(dict.fromkeys(pair.caption for pair in captioned(pairs, "test")))
+
+
+def _tell_what_is_not_watched(file: Annotations, watch: str, key: str) -> None:
+    """One line where DVC would not see a change of the annotations, though it looked at `watch`."""
+    if isinstance(file.base, str):
+        say(f"{key}: DVC does not look at URLs; raise data.http.refresh to ask the server again")
+    elif not file.base.resolve().is_relative_to(Path(watch).resolve()):
+        say(
+            f"{key}: DVC looks for changes in data.watch = {watch} only; put the file there, or "
+            "set data.watch to it, or run `dvc repro --force download` after a change"
+        )
+
+
+def _read(
+    part: str, at: str, store: DownloadStore, http: Http, *, key: str, columns: Mapping[str, str]
+) -> Annotations:
+    if at.startswith("//") and not Path(at).exists():
+        at = f"https:{at}"
     if HAS_SCHEME.match(at):
         try:
             url = clean_url(at)
@@ -60,11 +105,14 @@ def _read(part: str, at: str, store: DownloadStore, http: Http, *, key: str) -> 
         (_, fetched), *_ = Downloads(store, http).fetch_all([url])
         if fetched.entry is None:
             raise UserError(f"{key} = {at!r}: {fetched.error}")
-        return Annotations(part, url, url, store.body(fetched.entry.sha256).read_bytes())
-    path = Path(at)
+        body = store.body(fetched.entry.sha256).read_bytes()
+        return Annotations(part, url, url, body, columns)
     try:
+        path = find_file(Path(), Path(at).expanduser())
         data = path.read_bytes()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: no such user's home
+        if isinstance(error, RuntimeError):
+            raise UserError(f"{key} = {at!r}: {error}") from None
         raise UserError(f"{key} = {at!r}: {error.strerror or 'cannot be read'}") from None
     name = path.name if key == "data.sample" else at
-    return Annotations(part, name, path, data)
+    return Annotations(part, name, path, data, columns)

@@ -34,8 +34,8 @@ def split_groups(
     for picture, group in groups.items():
         members[group].append(picture)
     splits = {}
-    for painted in (True, False):
-        dealt = [g for g in members if any(p in captioned for p in members[g]) is painted]
+    for has_caption in (True, False):
+        dealt = [g for g in members if any(p in captioned for p in members[g]) is has_caption]
         dealt.sort(key=lambda group: shuffle_key(seed, group))
         total = sum(len(members[group]) for group in dealt)
         # With three groups or more, no side that has a share stays empty.

@@ -79,6 +79,12 @@ class DownloadStore:
             return None
         return entry if whole else None
 
+    def refresh_of(self, url: str) -> int | None:
+        """The `http.refresh` under which a URL's server was last asked; None if it never gave."""
+        with self._lock:
+            entry = self._entries.get(url)
+        return None if entry is None else entry.refresh
+
     def new_partial(self) -> Path:
         """A path for a body that is still arriving."""
         return self._partial / str(next(self._counter))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -22,7 +23,10 @@ COLUMNS = (
 
 
 def report_table(intake: Intake) -> pd.DataFrame:
-    """A row for each row of the sources, in order: what it said, whether it was kept, why not."""
+    """A row for each row of the sources, in order: what it said, whether it was kept, why not.
+
+    The id is the source's own, a whole number or a text; the pairs have whole numbers.
+    """
     rows = [
         {
             "file": record.file.name,
@@ -57,7 +61,7 @@ def report_table(intake: Intake) -> pd.DataFrame:
     files = list(dict.fromkeys(row["file"] for row in rows))
     rows.sort(key=lambda row: (files.index(row["file"]), row["row"]))
     table = pd.DataFrame(rows, columns=COLUMNS)
-    return table.astype({"id": "Int64", "http_status": "Int64"})
+    return table.astype({"http_status": "Int64"})
 
 
 def reasons(intake: Intake) -> dict[str, int]:
@@ -76,7 +80,7 @@ def kept_share(intake: Intake) -> float:
 
 
 def data_metrics(intake: Intake) -> dict[str, Any]:
-    """Counts for `metrics/data.json`: of what is there, and of what is missing by reason."""
+    """Every count: of what is there, and of what is missing by reason."""
     by_split = {split: [p for p in intake.pairs if p.split == split] for split in SPLITS}
     sizes = Counter(intake.groups.values())
     labels = Counter({"YES": "yes", "NO": "no", "": "unknown"}[p.match] for p in intake.pairs)
@@ -95,11 +99,30 @@ def data_metrics(intake: Intake) -> dict[str, Any]:
     }
 
 
+def headlines(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts that a reviewer sees in a diff; the rest is in a table beside them."""
+    return {name: metrics[name] for name in ("rows", "kept_share", "pictures")}
+
+
+def flat(metrics: Mapping[str, Any], before: str = "") -> Iterator[dict[str, Any]]:
+    """Every count as a row of a table, by its dotted name."""
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{before}{name}.")
+        else:
+            yield {"count": f"{before}{name}", "value": value}
+
+
 def summary(intake: Intake) -> list[str]:
     """Lines for the terminal: what is there, and what is missing by reason."""
     metrics = data_metrics(intake)
     lines = [f"{metrics['rows']} rows read, {len(intake.pairs)} kept"]
     lines += [f"  left out {count:6d}  {reason}" for reason, count in metrics["left_out"].items()]
+    if "rate_limited" in metrics["left_out"]:
+        lines.append(
+            "  rate_limited: raise data.http.deadline, or run again with `dvc repro --force "
+            "--single-item download`, which asks for these pictures alone"
+        )
     lines += [
         f"  {split}: {metrics['pairs'][split]} pairs, {metrics['pictures'][split]} pictures, "
         f"{metrics['captions'][split]} captions"

@@ -1,12 +1,14 @@
-"""Texts made ready for models: normalised, cleared of OCR debris, one title for each picture."""
+"""What museums wrote, made ready: cleared of OCR debris, one title for each picture."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+from pipeline.data.texts import normalise
+
+NO_TEXT = ("nan", "null")  # how pandas and databases write that there is none
 # Letters that scanners and typesetters made of others. NFC keeps them, and no tokenizer knows them.
 _LETTERS = str.maketrans(
     {"ſ": "s", "ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
@@ -20,30 +22,20 @@ _SPACED_APOSTROPHE = re.compile(r"(?<=\w)\s+(?=['’](?:s|t|d|ll|re|ve|m)\b)")
 _REPEATED_WORD = re.compile(r"\b([^\W\d_]{5,}[,.;:]?) \1(?!\w)")
 
 
-def normalise(text: str) -> str:
-    """Unicode NFC without control characters, stripped, single spaces."""
-    kept = "".join(c if unicodedata.category(c)[0] != "C" else _instead(c) for c in text)
-    return " ".join(unicodedata.normalize("NFC", kept).split())
-
-
-def _instead(control: str) -> str:
-    """White space for the control characters that are white space, nothing for the others."""
-    return " " if control.isspace() else ""
-
-
 def normalise_title(title: str) -> str:
-    """A title ready for a model; "" for none, which MUSTI also writes as "nan"."""
+    """A title ready for a model; "" for none, which may be written as "nan"."""
     clean = normalise(title)
-    return "" if clean.lower() == "nan" else clean
+    return "" if clean.lower() in NO_TEXT else clean
 
 
 def normalise_text(text: str) -> str:
     """A passage of a scanned book ready for a model; "" for none, which may be written as "nan"."""
     text = _HYPHEN_AT_LINE_END.sub("", text)
-    text = normalise(_DEBRIS.sub(" ", text).translate(_LETTERS))
+    text = _SPACE_BEFORE.sub("", _DEBRIS.sub(" ", text).translate(_LETTERS))
+    text = normalise(text)  # guillemets are plain quotes from here on
     text = _SPACED_APOSTROPHE.sub("", _SPACE_BEFORE.sub("", text))
     text = _REPEATED_WORD.sub(r"\1", text)
-    return "" if text.lower() == "nan" else text
+    return "" if text.lower() in NO_TEXT else text
 
 
 def choose_title(matching: Sequence[str], mismatching: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Does BLIP know which text belongs to which picture? Asked on test pictures."""
+"""Does BLIP know which text belongs to which picture? Asked on pictures that it never saw."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy as np
 
 from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.data.images import load_images
-from pipeline.data.pairs import Pair, captioned
+from pipeline.data.pairs import captioned
+from pipeline.evaluation.blip_opinion import BlipOpinion
+from pipeline.evaluation.hard_negatives import changed_titles, hard_negatives, other_captions
+from pipeline.evaluation.judged import Judged
 from pipeline.evaluation.matching import (
     matched_only,
     matching,
@@ -23,23 +26,25 @@ from pipeline.models.blip import Blip
 
 
 def blip_scores(
-    blip: Blip,
-    pairs: Sequence[Pair],
+    opinion: BlipOpinion,
+    judged: Judged,
     *,
     images: Path,
     image_embeds: ImageEmbeddings,
     text_embeds: TextEmbeddings,
+    wordnet: Path | None,
     threshold: float,
     seed: int,
 ) -> Scores:
-    """Judge matching, similarity and retrieval.
+    """Judge matching and retrieval on test pairs, what BLIP cannot see, and what it makes of draws.
 
     Args:
-        pairs: of the test split.
         images: the folder of pictures.
+        wordnet: nltk's data folder; None: no METEOR.
         threshold: a pair is called matched from this probability on.
         seed: of the draw of mismatched captions.
     """
+    blip, pairs = judged.blip, judged.pairs
     scores = Scores()
     asked = captioned(pairs)
     pictures = load_images(images, [pair.image for pair in asked], blip.image_size)
@@ -68,6 +73,21 @@ def blip_scores(
     probabilities = blip.match(pictures, [pair.text for pair in labelled])
     matches_labelled = [pair.match for pair in labelled]
     scores.take("subtask1", relatedness(matches_labelled, probabilities, threshold=threshold))
+    references = judged.references
+    negatives = (
+        changed_titles(judged.prompts)
+        if judged.is_sample
+        else other_captions(judged.prompts, references.labels, seed=seed)
+    )
+    near = hard_negatives(blip, references.real, judged.prompts, negatives, threshold=threshold)
+    scores.take("hard", near)
+    scores.take("bleu, rouge_1, rouge_l", opinion.overlaps(), under="")
+    if wordnet is None:
+        scores.leave_out("meteor", "it needs WordNet, and pretrained.wordnet is off")
+    else:
+        scores.take("meteor", opinion.meteors(wordnet))
+    scores.take("similarity", opinion.similarities())
+    scores.take("match", opinion.matches())
     return scores
 
 

@@ -8,14 +8,56 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.evaluation.gallery import Gallery
-from pipeline.evaluation.memorising import Nearest
+from pipeline.evaluation.coding import latent_vectors
+from pipeline.evaluation.copies import Nearest
+from pipeline.evaluation.judged import Judged
 from pipeline.evaluation.plots import comparison_grid, image_grid, scatter, write_png
 from pipeline.evaluation.projection import pca, tsne
 from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.files import write_tsv
 
 COLUMNS = 8
+
+
+def draw(
+    judged: Judged,
+    nearest: Nearest | None,
+    *,
+    count: int,
+    pictures: Path,
+    tables: Path,
+    seed: int,
+) -> dict[str, str]:
+    """Draw every picture of the report into `pictures`, and tables for `dvc plots` into `tables`.
+
+    Args:
+        nearest: the training picture nearest to each of the first draws; None: not drawn.
+        count: how many pictures the first grid has; the others have half of it.
+
+    Returns:
+        What could not be drawn, and why.
+    """
+    draws, references, half = judged.draws, judged.references, count // 2
+    draw_generated(draws.unranked[:count], judged.prompts[:count], pictures)
+    if nearest is not None:
+        draw_nearest(
+            draws.unranked,
+            judged.prompts,
+            training=judged.training,
+            real=references.real,
+            nearest=nearest,
+            count=half,
+            pictures=pictures,
+        )
+    draw_reconstructions(references.real[:half], references.real_decoded[:half], pictures)
+    test = judged.codes.of("test")
+    return draw_latents(
+        latent_vectors(judged.vqvae, test.codes).numpy(),
+        [pair.main_object for pair in test.pairs],
+        tables=tables,
+        pictures=pictures,
+        seed=seed,
+    )
 
 
 def draw_latents(
@@ -58,23 +100,35 @@ def draw_reconstructions(real: np.ndarray, reconstructed: np.ndarray, pictures: 
     write_png(pictures / "reconstructions.png", comparison_grid(rows, columns=COLUMNS, scale=2))
 
 
-def draw_generated(
-    gallery: Gallery, training: np.ndarray, nearest: Nearest, pictures: Path, *, count: int
+def draw_generated(images: np.ndarray, prompts: Sequence[str], pictures: Path) -> None:
+    """Generated pictures (N, H, W, 3) uint8 under their prompts."""
+    grid = image_grid(images, prompts, columns=COLUMNS, scale=2)
+    write_png(pictures / "generated.png", grid)
+
+
+def draw_nearest(
+    images: np.ndarray,
+    prompts: Sequence[str],
+    *,
+    training: np.ndarray,
+    real: np.ndarray,
+    nearest: Nearest,
+    count: int,
+    pictures: Path,
 ) -> None:
-    """The first generated pictures under their prompts; the least novel beside what they are like.
+    """The least novel pictures, beside the training pictures nearest to them and real ones.
 
     Args:
-        count: how many pictures the first grid has; the second has half of it.
-        training: (N, H, W, 3) uint8, which the rows of `nearest` count.
+        images: (N, H, W, 3) uint8, generated, of the N `prompts`.
+        training: (M, H, W, 3) uint8, which the rows of `nearest` count.
+        real: (N, H, W, 3) uint8, of the same prompts.
+        count: how many are drawn.
     """
-    images, prompts = gallery.images["generated"], gallery.prompts
-    grid = image_grid(images[:count], prompts[:count], columns=COLUMNS, scale=2)
-    write_png(pictures / "generated.png", grid)
-    closest = np.argsort(nearest.distances, kind="stable")[: count // 2]
+    closest = np.argsort(nearest.distances, kind="stable")[:count]
     rows = {
         "generated": images[closest],
         "nearest\nin training": training[nearest.rows[closest]],
-        "real": gallery.images["real"][closest],
+        "real": real[closest],
     }
     beside = comparison_grid(rows, [prompts[i] for i in closest], columns=COLUMNS, scale=2)
     write_png(pictures / "nearest.png", beside)

@@ -1,8 +1,8 @@
-"""The pictures to be judged: each test prompt's generated ones, and the real one beside them."""
+"""The pictures to be judged, beside real pictures of the same prompts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,51 +10,68 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from pipeline.data.pairs import Pair
+from pipeline.painting_files import INDEX
 
 
 @dataclass(frozen=True)
-class Gallery:
-    """Pictures of each test prompt, row by row.
+class Draws:
+    """What the prior drew for the prompts that a run is judged by, a row for each draw.
 
     Attributes:
         prompts: (N,) texts.
-        labels: (N,) what each prompt asks for; "" where that is unknown.
-        images: each group's pictures, (N, H, W, 3) uint8: `generated` pictures, best of n;
-            `unranked`, those that the matching score had no say in; `reconstructed` and `real` test
-            pictures of the same prompts.
+        images: (N, H, W, 3) uint8.
+        candidates: (N,) int64: the how-manieth draw of its prompt.
+        chosen: (N,) bool: is it the one that BLIP's matching score picked among its prompt's?
     """
 
     prompts: list[str]
-    labels: list[str]
-    images: Mapping[str, np.ndarray]
+    images: np.ndarray
+    candidates: np.ndarray
+    chosen: np.ndarray
 
     @classmethod
-    def load(
-        cls, folder: Path, pairs: Sequence[Pair], *, real: np.ndarray, reconstructed: np.ndarray
-    ) -> Gallery:
-        """Read the pictures of test prompts that the folder's index lists.
-
-        Args:
-            pairs: of the test pictures.
-            real: (len(pairs), H, W, 3) uint8, their pictures.
-            reconstructed: the same, what the VQ-VAE makes of them.
-        """
-        index = pd.read_csv(folder / "index.csv", keep_default_na=False)
-        index = index[index["test"]]
-        first_of = {pair.caption: row for row, pair in reversed(list(enumerate(pairs)))}
-        rows = [first_of[prompt] for prompt in index["prompt"]]
+    def load(cls, folder: Path) -> Draws:
+        """Read the judged pictures of a folder that `generate` made."""
+        index = pd.read_csv(folder / INDEX, keep_default_na=False, dtype={"prompt": str})
+        index = index[index["judged"] & (index["sample"] == 0)]
         return cls(
-            prompts=list(index["prompt"]),
-            labels=[pairs[row].main_object for row in rows],
-            images={
-                "generated": _read(folder, index["file"]),
-                "unranked": _read(folder, index["unranked"]),
-                "reconstructed": reconstructed[rows],
-                "real": real[rows],
-            },
+            prompts=[str(prompt) for prompt in index["prompt"]],
+            images=np.stack([np.asarray(Image.open(folder / name)) for name in index["file"]]),
+            candidates=index["candidate"].to_numpy(),
+            chosen=index["chosen"].to_numpy(dtype=bool),
         )
 
+    def __len__(self) -> int:
+        return len(self.prompts)
 
-def _read(folder: Path, names: Sequence[str]) -> np.ndarray:
-    return np.stack([np.asarray(Image.open(folder / name)) for name in names])
+    @property
+    def unranked(self) -> np.ndarray:
+        """(P, H, W, 3), the first draw of each prompt, in whose choice nobody had a say."""
+        return self.images[self.candidates == 0]
+
+    @property
+    def best(self) -> np.ndarray:
+        """(P, H, W, 3), the draw of each prompt that BLIP's matching score picked."""
+        return self.images[self.chosen]
+
+
+@dataclass(frozen=True)
+class References:
+    """Two real pictures for each of P prompts, and what the VQ-VAE makes of them.
+
+    Attributes:
+        prompts: (P,) distinct texts, in the order of the draws.
+        labels: (P,) what each prompt asks for; "" where that is unknown.
+        real: (P, H, W, 3) uint8, pictures that no model was trained on.
+        other: (P, H, W, 3) uint8, another picture of the same prompt, or at least of its label.
+        real_decoded, other_decoded: (P, H, W, 3) uint8, their reconstructions.
+        same_prompt: the share of `other` whose prompt is the very same.
+    """
+
+    prompts: Sequence[str]
+    labels: Sequence[str]
+    real: np.ndarray
+    other: np.ndarray
+    real_decoded: np.ndarray
+    other_decoded: np.ndarray
+    same_prompt: float

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.evaluation.bootstrap import FEWEST, share_interval
 from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
@@ -21,8 +22,9 @@ def matching(matched: np.ndarray, mismatched: np.ndarray, *, threshold: float) -
         threshold: a pair is called matched from this probability on.
 
     Yields:
-        accuracy and balanced_accuracy (the mean of what is right on either kind), and precision,
-        recall and f1 of "matched". Precision is left out where nothing is called matched.
+        accuracy; balanced_accuracy (the mean of what is right on either kind) with its 95 %
+        interval; precision, recall and f1 of "matched"; n. Precision is left out where nothing is
+        called matched.
 
     Raises:
         Unmeasurable: there are no pairs of one kind.
@@ -34,10 +36,17 @@ def matching(matched: np.ndarray, mismatched: np.ndarray, *, threshold: float) -
     right = hits + len(mismatched) - false_alarms
     yield "accuracy", right / (len(matched) + len(mismatched))
     yield "balanced_accuracy", (recall + rejected) / 2
+    answers = np.concatenate([matched >= threshold, mismatched < threshold])
+    weights = np.repeat([1 / len(matched), 1 / len(mismatched)], [len(matched), len(mismatched)])
+    if len(answers) >= FEWEST:
+        low, high = share_interval(answers, weights=weights)
+        yield "balanced_accuracy_low", low
+        yield "balanced_accuracy_high", high
     yield "recall", recall
     yield "f1", 2 * hits / (len(matched) + hits + false_alarms)
     if hits + false_alarms:
         yield "precision", hits / (hits + false_alarms)
+    yield "n", float(len(matched) + len(mismatched))
 
 
 def matched_only(matched: np.ndarray, *, threshold: float) -> Figures:

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.backbones import BACKBONES
+from pipeline.backbones import BACKBONES, SMALLEST
 from pipeline.errors import UserError
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
 SLICE = re.compile(r"^slice\d+\.")  # lpips cuts a backbone's layers into slices, numbers unchanged
 
 
-def load_lpips(folder: Path, net: str) -> nn.Module:
+def load_lpips(folder: Path | str, net: str) -> nn.Module:
     """Build LPIPS on a backbone below a folder laid out as TORCH_HOME.
 
     Args:
@@ -36,6 +36,7 @@ def load_lpips(folder: Path, net: str) -> nn.Module:
     Raises:
         UserError: the net is unknown, or its weights are not there or not those.
     """
+    folder = Path(folder)
     if net not in BACKBONES:
         raise UserError(f"lpips net = {net!r}: allowed are {', '.join(BACKBONES)}")
     path = folder / "hub" / "checkpoints" / BACKBONES[net]
@@ -52,12 +53,13 @@ def load_lpips(folder: Path, net: str) -> nn.Module:
     return measure.eval().requires_grad_(False)
 
 
-def find_lpips(folder: Path) -> nn.Module | None:
+def find_lpips(folder: Path | str) -> nn.Module | None:
     """LPIPS on whichever backbone `folder` holds; None where it holds none.
 
     Raises:
         UserError: the weights are damaged.
     """
+    folder = Path(folder)
     for net, file in BACKBONES.items():
         if (folder / "hub" / "checkpoints" / file).exists():
             return load_lpips(folder, net)
@@ -80,12 +82,15 @@ def lpips_distances(
         (N,) float64, 0 for equal pictures.
 
     Raises:
-        Unmeasurable: there are no pairs.
+        Unmeasurable: there are no pairs, or they are too small for the measure's backbone.
     """
     if first.shape != second.shape or first.ndim != 4:
         raise ValueError(f"pictures {tuple(first.shape)} and {tuple(second.shape)}")
     if not len(first):
         raise Unmeasurable("there are no pairs of pictures")
+    net = str(measure.pnet_type)
+    if min(first.shape[2:]) < SMALLEST[net]:
+        raise Unmeasurable(f"{net} takes pictures of at least {SMALLEST[net]} pixels a side")
     batches = zip(first.split(batch_size), second.split(batch_size), strict=True)
     return torch.cat([measure(a, b).flatten().double().cpu() for a, b in batches]).numpy()
 

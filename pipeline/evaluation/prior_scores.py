@@ -1,26 +1,32 @@
-"""How well the prior knows the codes of pictures that it never saw."""
+"""How well the prior knows the codes of pictures that it never saw, and what the text tells it."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import torch
 
 from pipeline.codes.captioned import CaptionedCodes
-from pipeline.evaluation.likelihood import likelihood, unigram_bits
-from pipeline.evaluation.scores import Scores
+from pipeline.evaluation.baselines import baseline_bits
+from pipeline.evaluation.bootstrap import FEWEST, mean_interval
+from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.scores import Figures, Scores
+from pipeline.evaluation.text_gain import null_branch_lack, text_gain, title_entropy
+from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.models.vqvae import unpack_levels
 from pipeline.priors import Prior
 
 TRAINING_PICTURES = 256  # to show how much better the prior knows those
+MOST_TITLES = 1000  # of a mixture: each test picture is judged under every one of them
 BATCH = 128
 
 
 def picture_nats(
-    prior: Prior, codes: CaptionedCodes, device: torch.device, *, conditional: bool
+    prior: Prior, codes: CaptionedCodes, device: torch.device, *, conditional: bool = True
 ) -> np.ndarray:
-    """Mean nats per code of each picture, (N,) float64.
+    """-log p of each picture's codes, (N,) float64.
 
     Args:
         device: where the prior is.
@@ -30,40 +36,98 @@ def picture_nats(
     for rows in torch.arange(len(codes)).split(BATCH):
         grids, condition = codes.batch(rows, device)
         nats.append(prior.nats(grids, condition if conditional else None))
-    return torch.cat(nats).numpy() / math.prod(codes.codes.shape[1:])
+    return torch.cat(nats).numpy()
 
 
-def prior_scores(
-    prior: Prior,
-    codes: CaptionedCodes,
-    device: torch.device,
-    *,
-    level_shapes: list[tuple[int, int]],
-    n_embed: int,
-    seed: int,
-) -> Scores:
-    """Judge the prior's likelihood of test codes against knowing no text, and no neighbours.
+def prior_scores(prior: Prior, judged: Judged, *, mixture_pictures: int, seed: int) -> Scores:
+    """Judge the prior's likelihood of test codes beside models that anybody can count.
 
     Args:
-        codes: the whole store's.
-        level_shapes: height and width of each level's grid, the top one first.
+        mixture_pictures: how many test pictures the text's gain is measured on; 0: it is left out.
         seed: of the bootstrap.
     """
     scores = Scores()
+    codes, device = judged.codes, judged.device
+    level_shapes, n_embed = judged.vqvae.level_shapes, judged.vqvae.config.n_embed
     train, test = codes.of("train"), codes.of("test")
-    levels = [unpack_levels(part.codes, level_shapes) for part in (train, test)]
-    unigrams = [  # each level has its own codebook
-        unigram_bits(seen.numpy(), unseen.numpy(), n_embed)
-        for seen, unseen in zip(*levels, strict=True)
-    ]
-    measured = likelihood(
-        picture_nats(prior, test, device, conditional=True),
-        picture_nats(prior, test, device, conditional=False),
-        float(np.average(unigrams, weights=[math.prod(shape) for shape in level_shapes])),
-        seed=seed,
-    )
-    scores.take("bits", measured, under="")
+    cells = math.prod(codes.codes.shape[1:])
+    own = picture_nats(prior, test, device)
+    scores.take("bits", _bits("bits", own, cells, seed=seed), under="")
     some = train[torch.arange(min(TRAINING_PICTURES, len(train)))]
-    known = picture_nats(prior, some, device, conditional=True)
-    scores.take("train_bits", [("", float(known.mean() / math.log(2)))])
+    known = picture_nats(prior, some, device)
+    scores.take("train_bits", _bits("train_bits", known, cells, seed=seed), under="")
+    scores.take("baselines", _baselines(train, test, level_shapes, n_embed), under="")
+    blind = picture_nats(prior, test, device, conditional=False)
+    lack = null_branch_lack(own / cells, blind / cells, seed=seed)
+    scores.take("null_branch_lack", lack, under="")
+    titles = Counter(pair.caption for pair in train.pairs)
+    if len(titles) > MOST_TITLES:
+        reason = f"{len(titles)} titles are too many for a mixture; text_bound is what they hold"
+        scores.leave_out("text_gain", reason)
+        bound = title_entropy([pair.caption for pair in train.pairs]) / cells
+        scores.take("text_bound", [("text_bound", bound)], under="")
+    elif mixture_pictures:
+        scores.take(
+            "text_gain",
+            _text_gain(prior, codes, test, titles, device, most=mixture_pictures, seed=seed),
+            under="",
+        )
     return scores
+
+
+def _bits(name: str, nats: np.ndarray, cells: int, *, seed: int) -> Figures:
+    """Bits per code, with their interval over pictures."""
+    bits = nats / cells / math.log(2)
+    yield name, float(bits.mean())
+    yield f"{name}.n", float(len(bits))
+    if len(bits) >= FEWEST:
+        low, high = mean_interval(bits, seed=seed)
+        yield f"{name}_low", low
+        yield f"{name}_high", high
+
+
+def _baselines(
+    train: CaptionedCodes, test: CaptionedCodes, shapes: list[tuple[int, int]], n_embed: int
+) -> Figures:
+    """Bits per code by counts, over all levels; each level has a codebook of its own."""
+    levels = [unpack_levels(part.codes, shapes) for part in (train, test)]
+    found = [
+        dict(baseline_bits(known.numpy(), unknown.numpy(), n_embed))
+        for known, unknown in zip(*levels, strict=True)
+    ]
+    weights = [math.prod(shape) for shape in shapes]
+    for name in found[0]:
+        yield name, float(np.average([level[name] for level in found], weights=weights))
+
+
+def _text_gain(
+    prior: Prior,
+    codes: CaptionedCodes,
+    test: CaptionedCodes,
+    titles: Counter[str],
+    device: torch.device,
+    *,
+    most: int,
+    seed: int,
+) -> Figures:
+    """Bits per code that the own title saves, against the mixture over all training titles."""
+    chosen: dict[str, int] = {}  # a title that training knows → one test picture of it
+    for row, pair in enumerate(test.pairs):
+        if titles[pair.caption] and len(chosen) < most:
+            chosen.setdefault(pair.caption, row)
+    if not chosen:
+        raise Unmeasurable("no test picture has a title of training")
+    row_of = dict(zip((p.caption for p in codes.pairs), codes.condition_rows.tolist(), strict=True))
+    every = codes.condition[torch.tensor([row_of[title] for title in titles])]
+    nats = np.empty((len(chosen), len(titles)))
+    for place, row in enumerate(chosen.values()):
+        grid = test.codes[row].long().to(device)
+        for part in torch.arange(len(titles)).split(BATCH):
+            grids = grid.expand(len(part), *grid.shape)
+            costs = prior.nats(grids, every[part].to(device))
+            nats[place, part.numpy()] = costs.numpy()
+    names = list(titles)
+    own = np.array([names.index(title) for title in chosen])
+    weights = np.array([titles[name] for name in names], dtype=np.float64)
+    yield from text_gain(nats, own, weights, cells=math.prod(grid.shape), seed=seed)
+    yield "text_gain.n", float(len(chosen))

@@ -12,6 +12,7 @@ from pipeline.evaluation.unmeasurable import Unmeasurable
 
 PERFECT_PSNR = 100.0  # dB: an exact copy's is infinite, and would make the mean so
 SSIM_WINDOW = 11  # pixels: the Gaussian window of the paper, in torchmetrics' default
+BORDER = SSIM_WINDOW // 2  # where the window would reach beyond the picture
 BATCH = 64
 
 
@@ -23,6 +24,9 @@ def reconstruction(images: Tensor, reconstructions: Tensor) -> Figures:
     than the PSNR of the mean error. Its peak is the whole range of values, as 255 is for 8-bit
     pictures: 2 on the [-1, 1] scale. The source's figures (MSE 0.240 beside 6.58 dB) fit a peak of
     1 instead; if its values ranged over [-1, 1], its PSNR is understated by 6.02 dB.
+
+    SSIM is averaged where its window lies inside the picture, as in the paper and in scikit-image.
+    torchmetrics' own mean includes a mirrored border: 29 % of a 64-pixel picture, and 0.006 more.
 
     Args:
         images: (N, 3, H, W) in [-1, 1].
@@ -36,7 +40,6 @@ def reconstruction(images: Tensor, reconstructions: Tensor) -> Figures:
         Unmeasurable: there are no pictures, or they are too small for SSIM's window.
     """
     from torchmetrics.functional.image import peak_signal_noise_ratio as psnr
-    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
     if images.shape != reconstructions.shape or images.ndim != 4:
         raise ValueError(f"images {tuple(images.shape)}, others {tuple(reconstructions.shape)}")
@@ -48,14 +51,21 @@ def reconstruction(images: Tensor, reconstructions: Tensor) -> Figures:
     for real, made in zip(images.split(BATCH), reconstructions.split(BATCH), strict=True):
         errors = (real.double() - made.double()).square().mean(dim=(1, 2, 3))
         # SSIM compares means by their ratio, so it has to see brightness: black is 0, not -1.
-        real, made = (real.float() + 1) / 2, (made.float() + 1) / 2
+        real, made = (real.double() + 1) / 2, (made.double() + 1) / 2
         decibels = torch.as_tensor(
             psnr(made, real, data_range=1.0, reduction="none", dim=(1, 2, 3))
         )
-        alike = torch.as_tensor(ssim(made, real, data_range=1.0, reduction="none"))
-        parts = (errors, decibels.clamp(max=PERFECT_PSNR), alike)
+        parts = (errors, decibels.clamp(max=PERFECT_PSNR), _ssim(made, real))
         sums += torch.stack([part.sum() for part in parts]).cpu()
     yield from zip(("mse", "psnr", "ssim"), (sums / len(images)).tolist(), strict=True)
+
+
+def _ssim(first: Tensor, second: Tensor) -> Tensor:
+    """(B,) of pictures in [0, 1]: the mean over the windows that lie inside."""
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    found = ssim(first, second, data_range=1.0, reduction="none", return_full_image=True)
+    return found[1][..., BORDER:-BORDER, BORDER:-BORDER].mean(dim=(1, 2, 3))
 
 
 def mean_psnr(images: Tensor, reconstructions: Tensor) -> float:

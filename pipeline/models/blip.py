@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.data.condition import TextCondition
+from pipeline.data.texts import join_surrogates, normalise
 from pipeline.data.tokenizer import padded, token_ids
 from pipeline.errors import UserError
 from pipeline.models.blip_checkpoint import BlipCheckpoint
@@ -32,13 +33,13 @@ class Blip:
         self.tokenizer = checkpoint.tokenizer
 
     @classmethod
-    def from_pretrained(cls, folder: Path) -> Blip:
+    def from_pretrained(cls, folder: Path | str) -> Blip:
         """Load `folder` with its `retrieval` and `captioner`.
 
         Raises:
             UserError: a file is missing or damaged.
         """
-        return cls(BlipCheckpoint.load(folder))
+        return cls(BlipCheckpoint.load(Path(folder)))
 
     def to(self, device: torch.device | str) -> Blip:
         """Move both models; returns itself."""
@@ -74,9 +75,13 @@ class Blip:
         """
         limit = self.tokenizer.model_max_length
         for number, prompt in enumerate(prompts, start=1):
-            if not prompt.strip():
+            try:
+                text = normalise(join_surrogates(prompt))
+            except ValueError as error:
+                raise UserError(f"prompt {number} = {prompt[:60]!r}: {error}") from None
+            if not text:
                 raise UserError(f"prompt {number} is empty")
-            pieces = self.tokenizer.tokenize(prompt)
+            pieces = self.tokenizer.tokenize(text)
             length = len(pieces) + 2  # [CLS] and [SEP]
             if length > limit:
                 raise UserError(

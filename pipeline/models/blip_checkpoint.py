@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from pydantic import Field, model_validator
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import BertTokenizer
@@ -27,7 +26,7 @@ from transformers.models.blip.modeling_blip import (
 from pipeline.data.tokenizer import ENCODE
 from pipeline.errors import UserError
 from pipeline.files import replacing
-from pipeline.params import Section
+from pipeline.models.blip_sizes import BlipSizes
 from pipeline.sealing import check_folder, seal_folder
 
 M = TypeVar("M", bound=BlipPreTrainedModel)
@@ -37,31 +36,6 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 PREPROCESSOR = "preprocessor_config.json"
 BICUBIC = 3  # Pillow's number for it, which the preprocessor's file holds
-
-
-class BlipSizes(Section):
-    """Of a BLIP that is trained from scratch; one width for pictures and texts."""
-
-    image_size: int = Field(ge=8)
-    patch_size: int = Field(ge=1)
-    hidden_size: int = Field(ge=4)
-    vision_layers: int = Field(ge=1)
-    text_layers: int = Field(ge=1)
-    heads: int = Field(ge=1)
-    projection_dim: int = Field(ge=1)  # of the embeddings that pictures and texts share
-
-    @model_validator(mode="after")
-    def _sizes_fit(self) -> Self:
-        if self.image_size % self.patch_size:
-            raise ValueError(
-                f"image_size = {self.image_size}: expected a multiple of patch_size"
-                f" = {self.patch_size}"
-            )
-        if self.hidden_size % self.heads:
-            raise ValueError(
-                f"hidden_size = {self.hidden_size}: expected a multiple of heads = {self.heads}"
-            )
-        return self
 
 
 @dataclass(frozen=True)
@@ -120,8 +94,9 @@ class BlipCheckpoint:
         std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
         return images.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std).contiguous()
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write both checkpoints; `folder` appears when it is whole."""
+        folder = Path(folder)
         size = {"height": self.image_size, "width": self.image_size}
         preprocessor = {
             "image_processor_type": "BlipImageProcessor",
@@ -145,12 +120,13 @@ class BlipCheckpoint:
             seal_folder(aside)
 
     @classmethod
-    def load(cls, folder: Path) -> BlipCheckpoint:
+    def load(cls, folder: Path | str) -> BlipCheckpoint:
         """Read what `save` wrote, or the two folders of a fetched checkpoint.
 
         Raises:
             UserError: a file is missing or damaged, or the two don't go together.
         """
+        folder = Path(folder)
         check_folder(folder)
         retrieval, captioner = folder / "retrieval", folder / "captioner"
         first, second = (_load_preprocessor(part) for part in (retrieval, captioner))

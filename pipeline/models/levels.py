@@ -17,7 +17,6 @@ class Saved(Protocol):
     def save_pretrained(self, folder: Path) -> None: ...
 
 
-
 def save_levels(levels: Sequence[Saved], folder: Path) -> None:
     """Write one or two models, the top (coarse) one first; `folder` appears when it is whole."""
     with replacing(folder) as aside:

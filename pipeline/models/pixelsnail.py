@@ -17,63 +17,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pipeline.data.condition import TextCondition
 from pipeline.models.causal import AttentionBlock, GatedResBlock
 from pipeline.models.causal_conv import CausalConv
+from pipeline.models.pixelsnail_sizes import PLAIN, PixelSNAILConfig, PixelSNAILSizes
 from pipeline.models.storage import load_model, save_model
-from pipeline.params import Section
 
 UPPER_RES_BLOCKS = 2  # over the upper level's codes; they have a coarse grid of their own
-
-
-class PixelSNAILSizes(Section):
-    """What the section `pixelsnail` of params.yaml says of the model."""
-
-    channel: int = Field(ge=1)  # width of the features
-    kernel_size: int = Field(ge=2)  # 2: the paper's block; 5: the port's; see above
-    n_block: int = Field(ge=1)  # groups of residual blocks, each closed by attention
-    n_res_block: int = Field(ge=1)  # gated residual blocks in a group
-    res_channel: int = Field(ge=1)  # width inside a residual block
-    dropout: float = Field(ge=0, lt=1)  # inside residual blocks
-    attention: bool  # over all earlier codes
-    cross_attention: bool  # over the text's token states, beside the pooled embedding
-
-
-# What a prior built by hand has unless it is told otherwise.
-PLAIN = {"dropout": 0.0, "attention": True, "cross_attention": False}
-
-
-class PixelSNAILConfig(PixelSNAILSizes):
-    """All that a PixelSNAIL is built from."""
-
-    shape: tuple[int, int]  # height and width of the grid
-    n_class: int = Field(ge=1)  # codes in the codebook
-    text_dim: int = Field(0, ge=0)  # width of the pooled text; 0: a prior without text
-    token_dim: int = Field(0, ge=0)  # width of the token states, for cross-attention
-    upper_shape: tuple[int, int] | None = None  # of the level above; None: there is none
-    upper_n_class: int = Field(0, ge=0)  # codes in that level's codebook
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if min(self.shape) < 1:
-            raise ValueError(f"shape is {self.shape}: every size must be at least 1")
-        if self.cross_attention and not (self.text_dim and self.token_dim):
-            raise ValueError("cross_attention needs text_dim and token_dim")
-        if self.upper_shape is not None:
-            if self.upper_n_class < 1:
-                raise ValueError(f"upper_n_class is {self.upper_n_class}, must be at least 1")
-            if any(n % u for n, u in zip(self.shape, self.upper_shape, strict=True)):
-                raise ValueError(
-                    f"shape {self.shape} is no multiple of upper_shape {self.upper_shape}"
-                )
-        return self
 
 
 @dataclass(frozen=True)
@@ -95,9 +51,7 @@ class Context:
 class PixelSNAIL(nn.Module):
     """p(code | the codes before it in raster order, text, the upper level's codes)."""
 
-    def __init__(
-        self, shape: tuple[int, int], n_class: int, *sizes: float, **named: Any
-    ) -> None:
+    def __init__(self, shape: tuple[int, int], n_class: int, *sizes: float, **named: Any) -> None:
         """Build it: `PixelSNAIL((16, 16), 256, channel=64, kernel_size=2, …)`.
 
         Args:
@@ -110,11 +64,14 @@ class PixelSNAIL(nn.Module):
             ValueError: a size is missing, unknown or impossible, or two do not go together.
         """
         super().__init__()
-        in_order = dict(zip(PixelSNAILSizes.model_fields, sizes, strict=False))
+        names = list(PixelSNAILSizes.model_fields)
+        if len(sizes) > len(names):
+            raise ValueError(f"PixelSNAIL: {len(sizes)} sizes in order, at most {len(names)}")
+        in_order = dict(zip(names, sizes, strict=False))
+        if twice := in_order.keys() & named.keys():
+            raise ValueError(f"PixelSNAIL: given twice: {', '.join(sorted(twice))}")
         given = {**PLAIN, **in_order, **named}
-        self.config = c = PixelSNAILConfig.of(
-            shape=(shape[0], shape[1]), n_class=n_class, **given
-        )
+        self.config = c = PixelSNAILConfig.of(shape=(shape[0], shape[1]), n_class=n_class, **given)
         h, w = self.shape
 
         self.embedding = nn.Embedding(c.n_class, c.channel)
@@ -275,7 +232,7 @@ class PixelSNAIL(nn.Module):
             )
         return self.upper(upper, self.shape)
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: Path | str) -> None:
         """Write `config.json` and `model.safetensors` into `folder`."""
         save_model(self, self.config, folder)
 

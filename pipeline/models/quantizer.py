@@ -6,12 +6,10 @@ over five steps; none of them is relied on here.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-QuantizerKind = Literal["ema", "cosine", "fsq"]
+from pipeline.models.vqvae_sizes import QuantizerKind, fsq_levels
 
 EMA_DECAY = 0.99  # a codebook averaged over some hundred steps; 0.8 follows single batches
 REVIVE_BELOW = 2  # a code that fewer vectors than this choose (on average) is put among them anew
@@ -90,16 +88,3 @@ class Quantizer(nn.Module):
         if self.is_fsq:
             return self.book.indices_to_codes(codes)
         return self.book.get_output_from_indices(codes)
-
-
-def fsq_levels(n_embed: int) -> list[int]:
-    """Levels a dimension whose product is `n_embed`: as many eights as fit, fours for the rest.
-
-    Raises:
-        ValueError: `n_embed` is not a power of two of at least 16.
-    """
-    bits = n_embed.bit_length() - 1
-    if n_embed != 1 << bits or bits < 4:
-        raise ValueError(f"n_embed = {n_embed}: fsq takes a power of two of at least 16")
-    fours = -bits % 3  # so that 2 × fours + 3 × eights = bits
-    return [4] * fours + [8] * ((bits - 2 * fours) // 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -20,8 +20,9 @@ M = TypeVar("M", bound=nn.Module)
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
-def save_model(model: nn.Module, config: Section, folder: Path) -> None:
+def save_model(model: nn.Module, config: Section, folder: Path | str) -> None:
     """Write `model` and its `config` to `folder`, which appears when it is whole."""
+    folder = Path(folder)
     with replacing(folder) as aside:
         aside.mkdir()
         weights = aside / WEIGHTS
@@ -35,7 +36,7 @@ def save_model(model: nn.Module, config: Section, folder: Path) -> None:
         (aside / CONFIG).write_text(about, encoding="utf-8")
 
 
-def load_model(folder: Path, build: type[M]) -> M:
+def load_model(folder: Path | str, build: type[M]) -> M:
     """Build a model from `folder`, in evaluation mode.
 
     Args:
@@ -44,14 +45,13 @@ def load_model(folder: Path, build: type[M]) -> M:
     Raises:
         UserError: a file is missing, damaged or of another model.
     """
+    folder = Path(folder)
     about = folder / CONFIG
     try:
-        entry = json.loads(about.read_text(encoding="utf-8"))
+        entry = _read_config(about)
         name, values, whole = entry["model"], entry["config"], entry["blake2b"]
         if name != build.__name__:
             raise UserError(f"{about}: holds a {name}, not a {build.__name__}")
-        if not unseal(entry):
-            raise UserError(f"{about}: damaged (its checksum differs); make the model again")
         weights = folder / WEIGHTS
         if digest(weights) != whole:
             raise UserError(f"{weights}: damaged, by the checksum in {CONFIG}; make it again")
@@ -70,12 +70,19 @@ def model_name(folder: Path) -> str:
     """The class of the model that a folder holds, as its config says.
 
     Raises:
-        UserError: there is none, or the config cannot be read.
+        UserError: there is none, or the config is damaged.
     """
     about = folder / CONFIG
     try:
-        return str(json.loads(about.read_text(encoding="utf-8"))["model"])
+        return str(_read_config(about)["model"])
     except FileNotFoundError:
         raise UserError(f"{about}: no such file; run the stage that makes it") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{about}: damaged; make the model again") from None
+
+
+def _read_config(about: Path) -> dict[str, Any]:
+    entry: dict[str, Any] = json.loads(about.read_text(encoding="utf-8"))
+    if not unseal(entry):
+        raise UserError(f"{about}: damaged (its checksum differs); make the model again")
+    return entry

@@ -9,47 +9,16 @@ be said in codes.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pipeline.models.quantizer import Quantizer, QuantizerKind, fsq_levels
+from pipeline.models.quantizer import Quantizer
 from pipeline.models.storage import load_model, save_model
-from pipeline.params import Section
-
-
-class VQVAESizes(Section):
-    """What the section `vqvae` of params.yaml says of the model."""
-
-    image_size: int = Field(ge=8)  # height and width of the pictures, in pixels
-    downsample: int = Field(ge=2)  # pixels of a picture's side to one of the (bottom) grid's
-    levels: int = Field(ge=1, le=2)  # 2: a coarse top grid of half the bottom's side besides
-    n_embed: int = Field(ge=2, le=2**16)  # codes in the codebook
-    embed_dim: int = Field(ge=1)  # width in which they are compared
-    channel: int = Field(ge=1)  # width of the features at the grid's resolution
-    n_res_block: int = Field(ge=0)  # residual blocks in each encoder and each decoder
-    res_channel: int = Field(ge=1)  # width inside a residual block
-    quantizer: QuantizerKind
-    commitment_weight: float = Field(ge=0)
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        step = self.downsample * (2 if self.levels == 2 else 1)
-        if self.image_size % step:
-            raise ValueError(f"image_size = {self.image_size}: expected a multiple of {step}")
-        if self.quantizer == "fsq":
-            fsq_levels(self.n_embed)
-        return self
-
-
-class VQVAEConfig(VQVAESizes):
-    """All that a VQ-VAE is built from."""
-
-    text_dim: int = Field(ge=1)  # width of the text's embedding
+from pipeline.models.vqvae_sizes import VQVAEConfig
 
 
 class VQVAE(nn.Module):
@@ -166,7 +135,7 @@ class VQVAE(nn.Module):
             features = self.merge_decoded(torch.cat([features, known], dim=1))
         return self.decoder(features, text_embeds)
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: Path | str) -> None:
         """Write `config.json` and `model.safetensors` into `folder`."""
         save_model(self, self.config, folder)
 

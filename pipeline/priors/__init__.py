@@ -1,7 +1,7 @@
 """The prior, as every stage after its training knows it: p(codes | text), of whatever family.
 
-A family is a module of this package whose class satisfies `Prior`, and a line in `load_prior`.
-Painter, evaluation and stages know the three verbs alone: draw, nats, save and load.
+A family is a module of this package whose class satisfies `Prior`, and a branch of `load_prior`.
+Painter, evaluation and stages know nothing else of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from pipeline.data.condition import TextCondition
 from pipeline.errors import UserError
 from pipeline.models.storage import model_name
-from pipeline.priors.settings import DrawSettings
+from pipeline.sampling_settings import DrawSettings
 
 
 class Draw(Protocol):

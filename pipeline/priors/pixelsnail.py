@@ -14,8 +14,8 @@ from pipeline.devices import warn_of_emulation
 from pipeline.models.levels import level_folders, save_levels
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.vqvae import pack_levels, unpack_levels
-from pipeline.priors.settings import DrawSettings
 from pipeline.sampling.autoregressive import Sampler
+from pipeline.sampling_settings import DrawSettings
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

@@ -11,8 +11,11 @@ from pipeline.files import write_json
 from pipeline.sample.paint import paint
 from pipeline.sample.rows import pairs
 from pipeline.sample.scene import KINDS, Scene, draw_scene
+from pipeline.sample.titles import draw_seen_scene
 
-SPLITS = ("train", "test")
+# The test pictures draw from all titles, so some have one that no training row has met.
+DRAW = {"train": draw_seen_scene, "test": draw_scene}
+SPLITS = tuple(DRAW)
 PICTURES, ROWS = 0, 1  # the first number of a random stream says what it is for
 
 
@@ -37,7 +40,7 @@ def write_sample(
         scenes = [_scene(split, index, seed)[0] for index in range(count)]
         names = [f"images/{_name(split, index)}" for index in range(count)]
         stream = [ROWS, seed, SPLITS.index(split)]
-        rows = pairs(scenes, names, first_id=last_id, stream=stream)
+        rows = pairs(scenes, names, first_id=last_id, stream=stream, draw=DRAW[split])
         last_id = int(str(rows[-1]["id"])) if rows else last_id
         write_json(folder / f"musti-{split}.json", {"pairs": rows})
     jobs = [
@@ -67,7 +70,7 @@ def _name(split: str, index: int) -> str:
 def _scene(split: str, index: int, seed: int) -> tuple[Scene, np.random.Generator]:
     """The scene of a picture, and the generator that goes on to paint it."""
     rng = np.random.default_rng([PICTURES, seed, SPLITS.index(split), index])
-    return draw_scene(KINDS[index % len(KINDS)], rng), rng
+    return DRAW[split](KINDS[index % len(KINDS)], rng), rng
 
 
 def _paint_all(images: Path, jobs: list[tuple[str, int]], size: int, seed: int) -> None:

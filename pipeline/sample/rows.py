@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from pipeline.sample.scene import KINDS, Scene, draw_scene, labels
+from pipeline.sample.scene import KINDS, Scene, labels
 from pipeline.sample.words import FRAMES, foreign_passage, foreign_title, passage, title
 
 Row = dict[str, int | str | list[str]]
@@ -16,7 +18,14 @@ NO_TITLE = 0.05  # rows, beyond a picture's first, whose title is "nan": 2 % of 
 SPACED_LABEL = 0.03  # rows whose first label begins with a space
 
 
-def pairs(scenes: list[Scene], names: list[str], *, first_id: int, stream: list[int]) -> list[Row]:
+def pairs(
+    scenes: list[Scene],
+    names: list[str],
+    *,
+    first_id: int,
+    stream: list[int],
+    draw: Callable[[str, np.random.Generator], Scene],
+) -> list[Row]:
     """MUSTI's rows for the pictures `names` of `scenes`, by ascending id.
 
     Every picture has a text that matches; a third of all rows are NO: their text is about another
@@ -27,6 +36,7 @@ def pairs(scenes: list[Scene], names: list[str], *, first_id: int, stream: list[
         names: image paths, relative to the JSON file.
         first_id: ids are larger than this.
         stream: seeds this data set's own random stream.
+        draw: gives the scene of a kind that a mismatched text is about.
     """
     rows: list[Row] = []
     last_id = first_id
@@ -35,7 +45,7 @@ def pairs(scenes: list[Scene], names: list[str], *, first_id: int, stream: list[
         more = rng.random(3) < (SECOND_MATCH, MISMATCH, FOREIGN)
         about = [scene]
         about += [scene] if more[0] else []
-        about += [_another(scene, rng)] if more[1] else []
+        about += [_another(scene, rng, draw)] if more[1] else []
         for position, told in enumerate(about):
             last_id += int(rng.integers(1, 4))
             untitled = position > 0 and rng.random() < NO_TITLE
@@ -78,11 +88,15 @@ def _row(
     }
 
 
-def _another(scene: Scene, rng: np.random.Generator) -> Scene:
+def _another(
+    scene: Scene,
+    rng: np.random.Generator,
+    draw: Callable[[str, np.random.Generator], Scene],
+) -> Scene:
     # A room lit by a candle that one does not see: no text may call that picture candleless.
     candlelit = scene.light == "candlelight"
     others = [k for k in KINDS if k != scene.kind and not (candlelit and k == "candle")]
-    return draw_scene(others[rng.integers(len(others))], rng)
+    return draw(others[rng.integers(len(others))], rng)
 
 
 def _spaced(seen: tuple[str, ...], rng: np.random.Generator) -> list[str]:

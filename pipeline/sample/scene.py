@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -89,6 +90,15 @@ CHOICES = {
     ),
 }
 KINDS = tuple(CHOICES)
+
+
+def every_scene() -> list[Scene]:
+    """Every scene that there can be, in one order: 337."""
+    return [
+        Scene(kind, *values)
+        for kind, c in CHOICES.items()
+        for values in itertools.product(c.colours, c.counts, c.sorts, c.settings, c.lights)
+    ]
 
 
 def draw_scene(kind: str, rng: np.random.Generator) -> Scene:

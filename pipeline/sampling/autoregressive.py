@@ -105,9 +105,7 @@ class Sampler:
                 twice = torch.arange(batch).repeat(2)
                 cond, upper = cond[twice], None if upper is None else upper[twice]
                 drop = torch.arange(2 * batch, device=weight.device) >= batch
-        context = self.model.context(
-            2 * batch if guided else batch, cond, upper=upper, drop=drop
-        )
+        context = self.model.context(2 * batch if guided else batch, cond, upper=upper, drop=drop)
         sizes = (batch, tokens, guided)
         if self.grids is None or self.sizes != sizes:
             self.grids = None  # its buffers go before the new ones come

@@ -7,75 +7,20 @@ picture with `[ENC]`, as BLIP's matching head was trained. Both are here.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch import Tensor, nn
-from transformers import BertTokenizer
 
-from pipeline.data.pairs import Pair
-from pipeline.data.tokenizer import train_tokenizer
 from pipeline.data.views import shifted
-from pipeline.models.blip_checkpoint import BlipCheckpoint, BlipSizes, build_checkpoint
-from pipeline.progress import say
+from pipeline.models.blip_checkpoint import BlipCheckpoint
 from pipeline.training.blip_data import Matches, Texts
+from pipeline.training.blip_settings import BlipSettings
 from pipeline.training.contrast import contrast, draw_negatives, gather_contrast
-from pipeline.training.loop import TrainingSettings
 
 TEMPERATURE = 0.07  # where BLIP's starts
 COLDEST, WARMEST = 0.001, 0.5
-
-
-class BlipSettings(TrainingSettings, BlipSizes):
-    """The section `blip` of params.yaml. A checkpoint (`pretrained.blip`) brings its own sizes."""
-
-    vocab_size: int = Field(ge=16)  # most word pieces
-    max_text_length: int = Field(ge=4)  # tokens; longer texts are cut
-    caption_max_length: int = Field(ge=4)  # tokens of a caption that is written
-    num_beams: int = Field(ge=1)
-    itc_weight: float = Field(ge=0)
-    itm_weight: float = Field(ge=0)
-    lm_weight: float = Field(ge=0)
-    match_share: float = Field(ge=0, le=1)  # of a batch's pictures matched with captions
-    passage_share: float = Field(ge=0, le=1)  # of a batch's pictures matched with a passage
-    max_shift: int = Field(ge=0)  # augmentation, in pixels
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.caption_max_length > self.max_text_length:
-            raise ValueError(
-                f"caption_max_length = {self.caption_max_length}: expected at most max_text_length"
-                f" = {self.max_text_length}"
-            )
-        if self.max_shift >= self.image_size:
-            raise ValueError(f"max_shift = {self.max_shift}: expected less than image_size")
-        return self
-
-    def start(self, pairs: Sequence[Pair], *, pretrained: Path) -> BlipCheckpoint:
-        """What training starts from: the checkpoint in `pretrained` if there is one, else a new
-        model whose words come from the texts of `pairs`, its weights from torch's global generator.
-        """
-        if (pretrained / "retrieval").exists():
-            blip = BlipCheckpoint.load(pretrained)
-            blip.tokenizer.model_max_length = min(self.max_text_length, blip.text_limit)
-            blip.set_search(max_length=self.caption_max_length, num_beams=self.num_beams)
-            say(f"BLIP goes on from {pretrained}, whose own sizes count, not those of params.yaml")
-            return blip
-        texts = [text for pair in pairs for text in (pair.caption, pair.text) if text]
-        return self.build(
-            train_tokenizer(texts, vocab_size=self.vocab_size, max_length=self.max_text_length)
-        )
-
-    def build(self, tokenizer: BertTokenizer) -> BlipCheckpoint:
-        """A new model of these sizes."""
-        blip = build_checkpoint(BlipSizes(**self.values_of(BlipSizes)), tokenizer)
-        blip.set_search(max_length=self.caption_max_length, num_beams=self.num_beams)
-        return blip
 
 
 @dataclass(frozen=True)

@@ -15,35 +15,19 @@ from typing import Any, Protocol
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.devices import Precision, best_device, warn_of_emulation
+from pipeline.devices import best_device, warn_of_emulation
 from pipeline.errors import UserError
-from pipeline.params import Section
+from pipeline.params import Precision
 from pipeline.progress import progress, say
 from pipeline.seeds import derive_seed
 from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.settings import TrainingSettings
 
 Curve = list[dict[str, float]]
 
 LAST_LR_SHARE = 0.02  # the cosine ends here, not at 0, where the last steps would be wasted
-
-
-class TrainingSettings(Section):
-    """What every training stage's section of params.yaml holds."""
-
-    steps: int = Field(ge=1)
-    batch_size: int = Field(ge=1)  # over all processes together
-    lr: float = Field(gt=0)
-    warmup_steps: int = Field(ge=0)
-    weight_decay: float = Field(ge=0)
-    grad_clip: float = Field(gt=0)  # largest norm of all gradients together
-    ema_decay: float = Field(ge=0, lt=1)  # of the weights that validation and later stages see
-    validate_every: int = Field(ge=1)  # steps
-    patience: int = Field(ge=0)  # validations without a better one before stopping; 0: never
-    checkpoint_every: int = Field(ge=1)  # steps
-    precision: Precision
 
 
 class Task(Protocol):

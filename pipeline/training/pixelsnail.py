@@ -8,41 +8,15 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.codes.captioned import CaptionedCodes
 from pipeline.data.condition import TextCondition
-from pipeline.models.pixelsnail import PixelSNAIL, PixelSNAILSizes
+from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.vqvae import unpack_levels
-from pipeline.training.loop import TrainingSettings
+from pipeline.training.pixelsnail_settings import PixelSNAILSettings
 
 VALIDATION_BATCH = 128
-
-
-class PixelSNAILSettings(TrainingSettings, PixelSNAILSizes):
-    """The section `pixelsnail` of params.yaml."""
-
-    condition_dropout: float = Field(ge=0, le=1)  # share of grids trained without their text
-    token_corruption: float = Field(ge=0, lt=1)  # share of input codes replaced by random ones
-
-    def build(
-        self,
-        shape: tuple[int, int],
-        n_class: int,
-        condition: TextCondition,
-        upper_shape: tuple[int, int] | None = None,
-    ) -> PixelSNAIL:
-        """A new model of these sizes; its weights come from torch's global generator."""
-        return PixelSNAIL(
-            shape,
-            n_class,
-            **self.values_of(PixelSNAILSizes),
-            text_dim=condition.pooled.shape[1],
-            token_dim=condition.tokens.shape[2],
-            upper_shape=upper_shape,
-            upper_n_class=n_class if upper_shape else 0,
-        )
 
 
 @dataclass(frozen=True)

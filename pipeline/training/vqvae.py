@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Self, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.views import shifted, to_float
-from pipeline.models.vqvae import VQVAE, VQVAESizes, unpack_levels
-from pipeline.training.loop import TrainingSettings
+from pipeline.models.vqvae import VQVAE, unpack_levels
+from pipeline.training.vqvae_settings import VQVAESettings
 
 VALIDATION_BATCH = 128
-
-
-class VQVAESettings(TrainingSettings, VQVAESizes):
-    """The section `vqvae` of params.yaml."""
-
-    text_dropout: float = Field(ge=0, le=1)  # share of pictures trained as if they had no text
-    max_shift: int = Field(ge=0)  # augmentation, in pixels
-
-    @model_validator(mode="after")
-    def _shift_fits(self) -> Self:
-        if self.max_shift >= self.image_size:
-            raise ValueError(f"max_shift = {self.max_shift}: expected less than image_size")
-        return self
-
-    def build(self, text_dim: int) -> VQVAE:
-        """A new model of these sizes; its weights come from torch's global generator."""
-        model = VQVAE(**self.values_of(VQVAESizes), text_dim=text_dim)
-        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class VQVAETask:

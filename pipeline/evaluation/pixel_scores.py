@@ -1,0 +1,78 @@
+"""From pixels, or features that no model here has met: labels, and copies of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pipeline.evaluation.copies import Nearest, copies, nearest_views
+from pipeline.evaluation.features import FeatureSpace
+from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.labels import LabelClassifier, common_labels, label_accuracy
+from pipeline.evaluation.pixels import PIXEL_SPACE
+from pipeline.evaluation.scores import Figures, Scores, prefixed
+from pipeline.evaluation.unmeasurable import Unmeasurable
+
+MOST_ASKED = 200  # pictures whose nearest training picture is looked for, at 20 ms each
+
+
+def pixel_scores(
+    space: FeatureSpace | None,
+    judged: Judged,
+    *,
+    labels: int,
+    pictures_per_label: int,
+    seed: int,
+) -> tuple[Scores, Nearest | None]:
+    """Tell labels from pictures, and look for copies of training pictures.
+
+    Args:
+        space: whose features the classifier of labels reads; None: plain pixels'.
+        labels: the commonest ones, which pictures are asked for.
+        pictures_per_label: of training, for a label to be learned.
+        seed: of scikit-learn's draws and of the bootstrap.
+
+    Returns:
+        The figures, and the nearest training picture of each of the first generated ones; None
+        where the pictures are too small for that.
+    """
+    scores = Scores()
+    draws, references = judged.draws, judged.references
+    objects = [pair.main_object for pair in judged.codes.of("train").pairs]
+    kept = common_labels(objects, at_least=pictures_per_label, at_most=labels)
+    groups = {
+        "generated": draws.unranked,
+        "best_of_n": draws.best,
+        "reconstructed": references.real_decoded,
+        "real": references.real,
+    }
+    told = _labels(space or PIXEL_SPACE, judged, objects, kept, groups, seed=seed)
+    scores.take("label_accuracy", told, under="")
+    try:
+        nearest, held_out = (
+            nearest_views(pictures[:MOST_ASKED], judged.training)
+            for pictures in (draws.unranked, references.real_decoded)
+        )
+    except Unmeasurable as reason:
+        scores.leave_out("copies", str(reason))
+        return scores, None
+    scores.take("copies", copies(nearest.distances, held_out.distances, seed=seed))
+    return scores, nearest
+
+
+def _labels(
+    space: FeatureSpace,
+    judged: Judged,
+    objects: Sequence[str],
+    kept: Sequence[str],
+    groups: Mapping[str, np.ndarray],
+    *,
+    seed: int,
+) -> Figures:
+    """How often each group's pictures are told to show what their prompts ask for."""
+    classifier = LabelClassifier.fit(space(judged.training), objects, kept, seed=seed)
+    asked = judged.references.labels
+    for group, images in groups.items():
+        figures = label_accuracy(classifier, space(images), asked, judged.prompts)
+        yield from prefixed(group, figures)

@@ -1,0 +1,82 @@
+"""Real pictures of the same prompts: fresh ones of the sample, else test and training pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pipeline.data.pairs import Pair
+from pipeline.evaluation.companions import NONE, companions
+from pipeline.evaluation.gallery import References
+from pipeline.judge.pictures import REFERENCES, fresh_pictures
+from pipeline.sample.titles import parse
+
+Reconstruct = Callable[[np.ndarray, Sequence[str]], np.ndarray]  # pictures beside texts → the same
+
+
+def fresh_references(
+    titles: Sequence[str], reconstruct: Reconstruct, *, size: int, image_size: int, seed: int
+) -> References:
+    """Paint two pictures of each title of the sample that no run has trained on.
+
+    Args:
+        titles: (P,) distinct.
+        size: at which the sample's pictures are painted, in pixels.
+        image_size: to which they are resized, as the pipeline does.
+    """
+    real, other = np.split(
+        fresh_pictures(
+            [*titles, *titles], purpose=REFERENCES, size=size, image_size=image_size, seed=seed
+        ),
+        2,
+    )
+    return References(
+        prompts=titles,
+        labels=[parse(title).kind for title in titles],
+        real=real,
+        other=other,
+        real_decoded=reconstruct(real, titles),
+        other_decoded=reconstruct(other, titles),
+        same_prompt=1.0,
+    )
+
+
+def matched_references(
+    prompts: Sequence[str],
+    reconstruct: Reconstruct,
+    *,
+    test: Sequence[Pair],
+    test_images: np.ndarray,
+    train: Sequence[Pair],
+    train_images: np.ndarray,
+    seed: int,
+) -> References:
+    """Find for each prompt its test picture, and a training picture of the same caption or label.
+
+    Where no training picture has the caption, one of the same main object is drawn; where none has
+    that either, any.
+
+    Args:
+        prompts: (P,) distinct captions of `test`.
+        test, test_images: the test pairs, and their pictures (N, H, W, 3) uint8.
+        train, train_images: the same of training.
+        seed: of the draws.
+    """
+    first_of = {pair.caption: row for row, pair in reversed(list(enumerate(test)))}
+    rows = [first_of[prompt] for prompt in prompts]
+    labels = [test[row].main_object for row in rows]
+    same = companions(prompts, [pair.caption for pair in train], count=1, seed=seed)[:, 0]
+    alike = companions(labels, [pair.main_object for pair in train], count=1, seed=seed)[:, 0]
+    any_of = np.random.default_rng(seed).integers(len(train), size=len(prompts))
+    found = np.where(same != NONE, same, np.where(alike != NONE, alike, any_of))
+    real, other = test_images[rows], train_images[found]
+    return References(
+        prompts=prompts,
+        labels=labels,
+        real=real,
+        other=other,
+        real_decoded=reconstruct(real, prompts),
+        other_decoded=reconstruct(other, [train[row].caption for row in found.tolist()]),
+        same_prompt=float((same != NONE).mean()),
+    )

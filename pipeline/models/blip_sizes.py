@@ -1,0 +1,34 @@
+"""The sizes of a BLIP that is trained from scratch, and which go together; read without torch."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from pipeline.params import Section
+
+
+class BlipSizes(Section):
+    """Of a BLIP that is trained from scratch; one width for pictures and texts."""
+
+    image_size: int = Field(ge=8)
+    patch_size: int = Field(ge=1)
+    hidden_size: int = Field(ge=4)
+    vision_layers: int = Field(ge=1)
+    text_layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    projection_dim: int = Field(ge=1)  # of the embeddings that pictures and texts share
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.image_size % self.patch_size:
+            raise ValueError(
+                f"image_size = {self.image_size}: expected a multiple of patch_size"
+                f" = {self.patch_size}"
+            )
+        if self.hidden_size % self.heads:
+            raise ValueError(
+                f"hidden_size = {self.hidden_size}: expected a multiple of heads = {self.heads}"
+            )
+        return self

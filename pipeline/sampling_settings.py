@@ -1,0 +1,33 @@
+"""How codes are drawn and pictures painted: the section `generate`; read without torch."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pipeline.params import Precision, Section
+
+
+class DrawSettings(Section):
+    """What a prior is told when it draws; a family reads what it has a use for."""
+
+    temperature: float = Field(gt=0)
+    top_k: int = Field(ge=0)  # only the k likeliest codes; 0: all
+    top_p: float = Field(gt=0, le=1)  # only the likeliest codes that together reach p
+    guidance_scale: float = Field(ge=0)  # classifier-free; 1: the text as learned; more: more so
+    precision: Precision  # of the prior's weights; bf16 is faster for wide ones
+
+
+class PaintSettings(DrawSettings):
+    """How pictures are painted; what `generate` of params.yaml and `Painter.paint` share."""
+
+    candidates: int = Field(ge=1)  # drawn for each picture; BLIP's matching score picks one
+    batch_size: int = Field(ge=1)  # candidates drawn at a time
+
+
+class GenerateSettings(PaintSettings):
+    """The section `generate` of params.yaml."""
+
+    prompts: tuple[str, ...]
+    judged_prompts: int = Field(ge=0)  # most of those that evaluate judges; 0: all
+    samples_per_prompt: int = Field(ge=1)
+    draw: int = Field(ge=0)  # another number draws other pictures from the same models
