@@ -9,18 +9,19 @@ import torch
 from accelerate import Accelerator
 from blips import build, write_pairs_and_pictures
 
+from pipeline.data.condition import TextCondition
 from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.errors import UserError
 from pipeline.extraction import extract_images, extract_texts
 from pipeline.models.blip import Blip
 
 IMAGES = ImageEmbeddings(("a.png", "ö\n.jpg"), torch.tensor([[0.6, 0.8], [1.0, 0.0]]))
-TEXTS = TextEmbeddings(
-    texts=('A "red" ship\u2028', "Äpfel", "塩"),
+CONDITION = TextCondition(
     pooled=torch.eye(3),
-    tokens=torch.arange(24).view(3, 4, 2).half(),
+    tokens=torch.arange(24).view(3, 4, 2).float(),
     mask=torch.tensor([[True] * 4, [True, True, False, False], [True, False, False, False]]),
 )
+TEXTS = TextEmbeddings(('A "red" ship\u2028', "Äpfel", "塩"), CONDITION)
 
 
 def test_what_was_saved_is_loaded(tmp_path: Path):
@@ -32,8 +33,8 @@ def test_what_was_saved_is_loaded(tmp_path: Path):
     assert torch.equal(images.vectors, IMAGES.vectors)
     assert texts.texts == TEXTS.texts
     for name in ("pooled", "tokens", "mask"):
-        assert torch.equal(getattr(texts, name), getattr(TEXTS, name))
-        assert getattr(texts, name).dtype == getattr(TEXTS, name).dtype
+        assert torch.equal(getattr(texts.condition, name), getattr(CONDITION, name))
+        assert getattr(texts.condition, name).dtype == getattr(CONDITION, name).dtype
 
 
 def test_the_same_embeddings_are_the_same_bytes(tmp_path: Path):
@@ -49,12 +50,6 @@ def test_rows_are_found_by_name():
         TEXTS.rows(["pears"])
     with pytest.raises(UserError, match="of the picture 'b.png'"):
         IMAGES.rows(["b.png"])
-
-
-def test_the_prior_reads_them_in_full_precision():
-    condition = TEXTS.condition()
-    assert condition.tokens.dtype == torch.float32
-    assert torch.equal(condition.mask, TEXTS.mask)
 
 
 def test_a_missing_or_damaged_file_is_named_in_one_line(tmp_path: Path):
@@ -100,7 +95,7 @@ def test_any_number_of_processes_gives_the_same_embeddings(tmp_path: Path, proce
     texts = extract_texts(blip, [*captions, captions[0]], accelerator=alone)
     assert images.names == tuple(sorted(names))
     assert texts.texts == tuple(sorted(captions))
-    assert texts.tokens.dtype == torch.float16
+    assert texts.condition.tokens.dtype == torch.float32  # what the prior reads
 
     shares = [Share(index, processes) for index in range(processes)]
     for share in shares:
@@ -110,6 +105,6 @@ def test_any_number_of_processes_gives_the_same_embeddings(tmp_path: Path, proce
         torch.cat(parts) for parts in zip(*(share.gathered for share in shares), strict=True)
     )
     torch.testing.assert_close(vectors[:4], images.vectors, atol=1e-6, rtol=0)
-    torch.testing.assert_close(pooled[:5], texts.pooled, atol=1e-6, rtol=0)
-    torch.testing.assert_close(tokens[:5], texts.tokens, atol=2e-3, rtol=0)
-    assert torch.equal(mask[:5], texts.mask)
+    torch.testing.assert_close(pooled[:5], texts.condition.pooled, atol=1e-6, rtol=0)
+    torch.testing.assert_close(tokens[:5].float(), texts.condition.tokens, atol=2e-3, rtol=0)
+    assert torch.equal(mask[:5], texts.condition.mask)

@@ -9,11 +9,12 @@ import blips
 import numpy as np
 import pytest
 import torch
-from pipeline.models.prior import Prior
 from test_painter import build
 from tiny import ROOT
 
 from pipeline.codes import CodeStore
+from pipeline.codes.store import Record
+from pipeline.data.condition import TextCondition
 from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.data.images import load_images
 from pipeline.data.pairs import read_pairs, write_pairs
@@ -23,6 +24,7 @@ from pipeline.models.vqvae import VQVAE
 from pipeline.painter import Painter
 from pipeline.painting_files import save_png
 from pipeline.params import SEED, load_section
+from pipeline.priors import load_prior
 
 
 @pytest.mark.parametrize("kind", [str, Path])
@@ -36,7 +38,7 @@ def test_models_are_saved_and_loaded_by_either(tmp_path: Path, kind: type) -> No
     assert Blip.from_pretrained(places["blip"]).image_size == checkpoint.image_size
     assert VQVAE.from_pretrained(places["vqvae"]).config == painter.vqvae.config
     assert PixelSNAIL.from_pretrained(places["level"]).shape == painter.prior.levels[0].shape
-    assert len(Prior.from_pretrained(places["prior"]).levels) == 1
+    assert isinstance(load_prior(places["prior"]), type(painter.prior))
     device = torch.device("cpu")
     folders = {name: places[name] for name in ("blip", "prior", "vqvae")}
     assert Painter.from_pretrained(**folders, device=device).device == device
@@ -50,13 +52,15 @@ def test_data_are_saved_and_loaded_by_either(tmp_path: Path, kind: type) -> None
     assert load_images(kind(tmp_path / "images"), [pairs[0].image], 8).shape == (1, 8, 8, 3)
     pictures = ImageEmbeddings((pairs[0].image,), torch.ones(1, 2))
     texts = TextEmbeddings(
-        ("x",), torch.ones(1, 2), torch.ones(1, 3, 2).half(), torch.ones(1, 3, dtype=torch.bool)
+        ("x",),
+        TextCondition(torch.ones(1, 2), torch.ones(1, 3, 2), torch.ones(1, 3, dtype=torch.bool)),
     )
     for embeddings, name in ((pictures, "i.safetensors"), (texts, "t.safetensors")):
         embeddings.save(kind(tmp_path / name))
         type(embeddings).load(kind(tmp_path / name))
     codes = kind(tmp_path / "codes.lmdb")
-    CodeStore.write(codes, [(np.zeros((2, 2), int), "a.png")], shape=(2, 2), n_embed=2)
+    record = Record(np.zeros((2, 2), int), "a.png", id=0, view=0)
+    CodeStore.write(codes, [record], shape=(2, 2), n_embed=2)
     assert len(CodeStore(codes)) == len(CodeStore.open(codes)) == 1
     save_png(kind(tmp_path / "a.png"), np.zeros((2, 2, 3), np.uint8), {})
     shutil.copy(ROOT / "params.yaml", tmp_path)
