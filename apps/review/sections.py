@@ -23,6 +23,7 @@ from apps.review.settings import Changed, changed, changed_params, leaves
 from apps.review.stages import Rerun, reruns
 from apps.review.trees import Tree
 from apps.runs import FIGURES
+from pipeline.evaluation.spread import Spread
 
 HEADS = (
     "figure", "before", "after", "change", "chance moves it by", "floor", "ceiling", "better", "",
@@ -53,10 +54,11 @@ def review(before: Tree, after: Tree, *, warnings: Sequence[Words] = ()) -> Page
         UserError: a file of one of them is damaged.
     """
     old, new = read_run(before), read_run(after)
-    rows = differing(old, new, read_spread(before))
+    spread = read_spread(before)
+    rows = differing(old, new, spread)
     params, stages = changed_params(before, after), reruns(before, after)
     page = Page(("From ", *_name(before), " to ", *_name(after)))
-    page.lines += [_sentence(rows, new, params, stages), *warnings, *_notes(before, after)]
+    page.lines += [_sentence(rows, new, params, stages), *warnings, *_notes(before, after, spread)]
     page.lines += [
         note for tree, run in ((before, old), (after, new)) for note in _disputed(tree, run)
     ]
@@ -92,11 +94,11 @@ def _sentence(
     return Strong(f"{moved} moved beyond chance"), f"{', '.join(told)}. {changes}"
 
 
-def _notes(before: Tree, after: Tree) -> Iterator[Words]:
+def _notes(before: Tree, after: Tree, spread: Spread | None) -> Iterator[Words]:
     for tree in (before, after):
         if tree.read(FIGURES) is None:
             yield ("⚠ ", Foreign(tree.name), " has no ", Foreign(FIGURES), ".")
-    if read_spread(before) is None:
+    if spread is None:
         yield "How far runs of the same settings lie apart is not known: any change may be chance."
     if before.read(SPREAD) != after.read(SPREAD):
         yield ("⚠ ", Foreign(SPREAD), " differs; that of the run before counts here.")
