@@ -59,8 +59,9 @@ def test_the_page_has_every_group_its_cheats_and_what_was_left_out() -> None:
         every(exact=EXACT, neutral=neutral, blip={"bleu.unranked": 0.8, "matching.f1": 0.9}),
         {"blip: meteor": "it needs WordNet"},
         space=FeatureSpace("a space", lambda images: images, 1000),
-        spread=Spread({"exact.unranked.all": 0.02}, 3),
+        spread=Spread({"exact.unranked.all": 0.02}, 3, commit="abc1234"),
     )
+    assert "Of 3 of the default run of commit abc1234 that differ" in page
     assert page.startswith("# What this run measured\n\n**46%")
     for part in ("## Pixels alone", "## A neutral space", "## BLIP's opinion", "## Left out"):
         assert part in page

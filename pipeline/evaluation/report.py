@@ -158,8 +158,9 @@ def _chance(spread: Spread | None) -> str:
     told = [f"{name} {margin:.2g}" for name, margin in margins.items() if margin is not None]
     if spread is None or not told:
         return "This is one training; how far others of the same settings lie apart is not known."
+    of = f"the default run of commit {spread.commit}" if spread.commit else "the default run"
     return (
-        f"This is one training. Of {spread.runs} of the default run that differ in `seed` alone, "
+        f"This is one training. Of {spread.runs} of {of} that differ in `seed` alone, "
         f"two lie apart by up to (95 %): {', '.join(told)}. Smaller differences say nothing; "
         "[docs/spread.md](../docs/spread.md) has every figure."
     )
