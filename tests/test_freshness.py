@@ -68,7 +68,7 @@ def put(name: str, text: str) -> Callable[[Path], None]:
 
 
 def other_hash(project: Path, *, of: str) -> None:
-    """Give the first `of` that dvc.lock names another hash: of the stage's out, not of who reads it."""
+    """Another hash for the first `of` in dvc.lock: who makes it stands before who reads it."""
     lines = (project / "dvc.lock").read_text().splitlines()
     place = next(n for n, line in enumerate(lines) if line.strip() == f"- path: {of}")
     lines[place + 2] = lines[place + 2].partition(":")[0] + ": 0123456789abcdef0123456789abcdef"
