@@ -44,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     seeds, draws = Spread.of(by_seed, commit=commit), Spread.of(by_draw, commit=commit)
     seeds.save(JSON)
     with replacing(PAGE) as aside:
-        aside.write_text("\n".join(_page(by_seed, seeds, draws)) + "\n", encoding="utf-8")
+        text = "\n".join(_page(by_seed, seeds, draws)) + "\n"
+        aside.write_text(text, encoding="utf-8", newline="\n")
     print(f"written to {JSON} and {PAGE}")
     return 0
 

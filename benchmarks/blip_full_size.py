@@ -10,7 +10,7 @@ gradients and two moments).
 from __future__ import annotations
 
 import io
-import resource
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -79,8 +79,17 @@ class Timer:
         start = time.perf_counter()
         yield
         seconds = (time.perf_counter() - start) / times
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        self.rows.append({"what": what, "seconds": seconds, "peak GiB": peak})
+        self.rows.append({"what": what, "seconds": seconds, "peak GiB": peak_memory()})
+
+
+def peak_memory() -> float:
+    """The most memory that this process has had, in GiB."""
+    if sys.platform == "win32":
+        raise SystemExit("this benchmark asks for the largest memory so far; Windows does not say")
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**30 if sys.platform == "darwin" else 2**20)  # a Mac says it in bytes
 
 
 def ask(folder: Path, images: np.ndarray, timer: Timer) -> None:

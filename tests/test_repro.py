@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -186,6 +185,7 @@ def test_the_readmes_python_paints_a_picture(project):
     assert done.stdout.startswith("(32, 32, 3) BLIP's match: 0.")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="kills the launcher, not what it started")
 def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(project):
     """SIGKILL in the middle of training, twice; the lock must not change by a byte."""
     before = locked(project)
@@ -196,7 +196,7 @@ def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(project):
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         _wait_for_checkpoint(project, steps)
-        stage.send_signal(signal.SIGKILL)
+        stage.kill()
         stage.wait()
     assert list((project / ".scratch" / "train_vqvae").rglob("*.safetensors"))
     done = run(project, "dvc", "repro", "--force", "--single-item", "train_vqvae")

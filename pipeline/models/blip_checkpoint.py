@@ -116,7 +116,7 @@ class BlipCheckpoint:
                 model.save_pretrained(aside / name)
                 self.tokenizer.save_pretrained(aside / name)
                 text = json.dumps(preprocessor, indent=2) + "\n"
-                (aside / name / PREPROCESSOR).write_text(text, encoding="utf-8")
+                (aside / name / PREPROCESSOR).write_text(text, encoding="utf-8", newline="\n")
             seal_folder(aside)
 
     @classmethod

@@ -33,7 +33,7 @@ def save_model(model: nn.Module, config: Section, folder: Path | str) -> None:
             "blake2b": digest(weights),  # safetensors has no checksum of its own
         }
         about = json.dumps(sealed(entry), indent=2) + "\n"
-        (aside / CONFIG).write_text(about, encoding="utf-8")
+        (aside / CONFIG).write_text(about, encoding="utf-8", newline="\n")
 
 
 def load_model(folder: Path | str, build: type[M]) -> M:
