@@ -1,4 +1,4 @@
-"""From a line of text to pictures: BLIP reads it, the prior draws codes, the VQ-VAE paints them."""
+"""From text to pictures: BLIP reads it, the prior draws codes, the decoder paints them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import torch
 
 from pipeline.data.texts import join_surrogates, normalise
 from pipeline.data.views import to_uint8
+from pipeline.decoder import Decoder
 from pipeline.models.blip import Blip
+from pipeline.models.flow_decoder import FlowDecoder
 from pipeline.models.vqvae import VQVAE
 from pipeline.priors import Prior, load_prior
 from pipeline.progress import progress
@@ -52,19 +54,34 @@ class Painting:
 class Painter:
     """The trained models that together paint a text."""
 
-    def __init__(self, blip: Blip, prior: Prior, vqvae: VQVAE) -> None:
+    def __init__(
+        self, blip: Blip, prior: Prior, vqvae: VQVAE, flow: FlowDecoder | None = None
+    ) -> None:
+        """Bring them together; without `flow` only the least-error decoder can paint.
+
+        Raises:
+            UserError: `flow` was trained over another VQ-VAE.
+        """
         self.blip, self.prior, self.vqvae = blip, prior, vqvae
+        self.decoder = Decoder(vqvae, flow)
         self.device = next(vqvae.parameters()).device
 
     @classmethod
     def from_pretrained(
-        cls, *, blip: Path | str, prior: Path | str, vqvae: Path | str, device: torch.device
+        cls,
+        *,
+        blip: Path | str,
+        prior: Path | str,
+        vqvae: Path | str,
+        decoder: Path | str | None,
+        device: torch.device,
     ) -> Painter:
-        """Load the folders that the training stages made."""
+        """Load the folders that the training stages made; `decoder` is None where there is none."""
         return cls(
             Blip.from_pretrained(blip).to(device),
             load_prior(prior).to(device),
             VQVAE.from_pretrained(vqvae).to(device),
+            None if decoder is None else FlowDecoder.from_pretrained(decoder).to(device),
         )
 
     def paint(
@@ -87,7 +104,8 @@ class Painter:
                 is cut, as the texts of training are.
 
         Raises:
-            UserError: a prompt is empty, longer than the text model takes, or of unknown letters.
+            UserError: a prompt is empty, longer than the text model takes, or of unknown letters;
+                or `decoder_steps` asks for a flow decoder, and there is none.
         """
         if strict:
             self.blip.check_prompts(prompts)
@@ -108,13 +126,16 @@ class Painter:
         ]
         for batch in progress(batches, total=len(batches), label="painting"):
             rows = torch.tensor([row for row, _, _ in batch])
-            generators = [
-                torch.Generator().manual_seed(derive_seed(seed, prompts[row], sample, candidate))
-                for row, sample, candidate in batch
-            ]
+            named = [(prompts[row], sample, candidate) for row, sample, candidate in batch]
             texts = condition[rows].to(self.device)
-            codes = draw(texts, generators)
-            images.extend(to_uint8(self.vqvae.decode(codes, texts.pooled)).cpu().numpy())
+            codes = draw(texts, [_generator(seed, *name) for name in named])
+            pictures = self.decoder.draw(
+                codes,
+                texts.pooled,
+                steps=settings.decoder_steps,
+                generators=[_generator(seed, "decoder", *name) for name in named],
+            )
+            images.extend(to_uint8(pictures).cpu().numpy())
         of = settings.candidates
         asked = [prompts[row] for row, _, _ in drawn]
         matches = self.blip.match(np.stack(images), asked) if images else np.empty(0)
@@ -127,3 +148,7 @@ class Painter:
             )
             for first in range(0, len(drawn), of)
         ]
+
+
+def _generator(*parts: int | str) -> torch.Generator:
+    return torch.Generator().manual_seed(derive_seed(*parts))

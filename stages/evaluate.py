@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.data.pairs import read_pairs
+from pipeline.decoder import Decoder
 from pipeline.devices import best_device
 from pipeline.evaluation.blas import claim_buffers
 from pipeline.evaluation.blip_opinion import BlipOpinion
@@ -36,19 +37,22 @@ def main() -> None:
     seed = load_section(layout.PARAMS, "seed", SEED)
     source = load_section(layout.PARAMS, "data.source", str)
     sample_size = load_section(layout.PARAMS, "data.sample.size", int)
+    decoder_steps = load_section(layout.PARAMS, "generate.decoder_steps", int)
     claim_buffers()
     for folder in (layout.GENERATED, layout.JUDGE, layout.LPIPS, layout.WORDNET):
         check_folder(folder)
     device = best_device()
     texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
+    vqvae = VQVAE.from_pretrained(layout.VQVAE).to(device)
     judged = Judged.load(
         Blip.from_pretrained(layout.BLIP).to(device),
-        VQVAE.from_pretrained(layout.VQVAE).to(device),
+        Decoder.from_pretrained(vqvae, layout.DECODER),
         read_pairs(layout.PAIRS),
         codes=layout.CODES,
         texts=texts,
         images=layout.IMAGES,
         generated=layout.GENERATED,
+        decoder_steps=decoder_steps,
         sample_size=sample_size if source == "sample" else None,
         device=device,
         seed=seed,
@@ -68,8 +72,8 @@ def main() -> None:
         seed=seed,
     )
     neutral = neutral_scores(space, lpips, judged, seed=seed)
-    say("judging the VQ-VAE and the prior")
-    vqvae = vqvae_scores(judged, seed=seed)
+    say("judging the decoders and the prior")
+    coding = vqvae_scores(judged, seed=seed)
     bits = prior_scores(prior, judged, mixture_pictures=settings.mixture_pictures, seed=seed)
     say("asking BLIP")
     opinion = BlipOpinion(judged, seed=seed)
@@ -83,7 +87,7 @@ def main() -> None:
         threshold=settings.match_threshold,
         seed=seed,
     )
-    vqvae.left_out |= draw(
+    coding.left_out |= draw(
         judged,
         nearest,
         count=settings.grid_pictures,
@@ -95,7 +99,7 @@ def main() -> None:
         "exact": exact,
         "pixels": pixels,
         "neutral": neutral,
-        "vqvae": vqvae,
+        "vqvae": coding,
         "prior": bits,
         "blip": blip,
     }

@@ -24,7 +24,11 @@ def main() -> None:
     prompts = list(dict.fromkeys([*map(normalise, settings.prompts), *judged]))
 
     painter = Painter.from_pretrained(
-        blip=layout.BLIP, prior=layout.PIXELSNAIL, vqvae=layout.VQVAE, device=best_device()
+        blip=layout.BLIP,
+        prior=layout.PIXELSNAIL,
+        vqvae=layout.VQVAE,
+        decoder=layout.DECODER,
+        device=best_device(),
     )
     painter.blip.check_prompts(settings.prompts)
     if settings.top_k > (n_embed := painter.vqvae.config.n_embed):

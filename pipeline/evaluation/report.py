@@ -18,28 +18,32 @@ EXACT_ROWS = {
     "unranked": "**generated**, every draw",
     "best_of_n": "generated, best of n by BLIP",
     "real": "real, fresh",
-    "reconstructed": "reconstructed",
+    "reconstructed": "reconstructed, least error",
+    "redrawn": "reconstructed, detail drawn",
     "shuffled": "generated, other titles",
     "chance": "blind guesses",
 }
 NEUTRAL_ROWS = {
     "real": "real beside real",
-    "reconstructed": "reconstructed",
+    "reconstructed": "reconstructed, least error",
+    "redrawn": "reconstructed, detail drawn",
     "generated": "**generated**",
-    "prior": "generated beside reconstructed (the prior's share)",
+    "prior": "generated beside reconstructed by the same decoder (the prior's share)",
 }
 BLIP_COLUMNS = {
     "unranked": "generated",
     "best_of_n": "best of n",
     "shuffled": "floor: other prompts",
-    "reconstructed": "reconstructed",
+    "reconstructed": "reconstructed, least error",
+    "redrawn": "reconstructed, detail drawn",
     "real": "ceiling: real",
 }
 BLIP_ROWS = ("bleu", "bleu_smoothed", "rouge_1", "rouge_l", "meteor", "similarity", "match")
 PICTURES = {
     "generated": "The first prompts, one draw each that nobody chose",
     "nearest": "The least novel pictures, beside the training pictures nearest to them",
-    "reconstructions": "Real pictures above what the VQ-VAE makes of them",
+    "reconstructions": "Real pictures above what is painted from their codes: by least error, and"
+    " by the flow decoder from three seeds",
     "latents_tsne": "Latents of the test pictures (t-SNE)",
 }
 
@@ -95,8 +99,9 @@ def report(
     page.say("## Pixels alone")
     _exact_details(page)
     _labels(page)
+    _plain(page, "pixels", "sharpness", "Sharpness: energy of fine detail, as a share of real")
     _plain(page, "pixels", "copies", "Copies")
-    _plain(page, "vqvae", "", "VQ-VAE", cheat="vqvae")
+    _plain(page, "vqvae", "", "VQ-VAE and decoders", cheat="vqvae")
     _plain(page, "prior", "", "Prior", cheat="prior")
     page.say("## A neutral space")
     _neutral(page, space)
@@ -202,7 +207,7 @@ def _exact_details(page: Page) -> None:
 
 def _labels(page: Page) -> None:
     names = ("label_accuracy", "label_worst")
-    groups = ("generated", "best_of_n", "reconstructed", "real")
+    groups = ("generated", "best_of_n", "reconstructed", "redrawn", "real")
     if page.get("pixels", "generated.label_accuracy") is None:
         return
     page.say("### Labels, told by a classifier that was fitted on real pictures")
