@@ -138,13 +138,16 @@ def sentence(every: Mapping[str, Scores]) -> str:
             f" (chance {_percent(page.get('exact', f'chance.{name}'), interval=False)})"
             for name in ATTRIBUTES
         ]
-        real, decoded = (page.get("exact", f"{row}.all") for row in ("real", "reconstructed"))
+        real, decoded, redrawn = (
+            page.get("exact", f"{row}.all") for row in ("real", "reconstructed", "redrawn")
+        )
+        drawn = f" ({_percent(redrawn, interval=False)} with their detail drawn)" if redrawn else ""
         return (
             f"{_percent(whole)} of the pictures show everything that their line of text asks for"
             f" (chance {_percent(chance, interval=False)}), without selection;"
             f" {_percent(best)} of those that BLIP picks."
             f" Of real pictures {_percent(real, interval=False)},"
-            f" of reconstructed ones {_percent(decoded, interval=False)}."
+            f" of reconstructed ones {_percent(decoded, interval=False)}{drawn}."
             f" One by one: {', '.join(parts)}."
         )
     label, real = (page.get("pixels", f"{row}.label_accuracy") for row in ("generated", "real"))
