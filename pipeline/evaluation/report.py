@@ -30,6 +30,13 @@ NEUTRAL_ROWS = {
     "generated": "**generated**",
     "prior": "generated beside reconstructed by the same decoder (the prior's share)",
 }
+LABEL_ROWS = {
+    "generated": "generated",
+    "best_of_n": "best of n",
+    "reconstructed": "reconstructed, least error",
+    "redrawn": "reconstructed, detail drawn",
+    "real": "real",
+}
 BLIP_COLUMNS = {
     "unranked": "generated",
     "best_of_n": "best of n",
@@ -210,14 +217,13 @@ def _exact_details(page: Page) -> None:
 
 def _labels(page: Page) -> None:
     names = ("label_accuracy", "label_worst")
-    groups = ("generated", "best_of_n", "reconstructed", "redrawn", "real")
     if page.get("pixels", "generated.label_accuracy") is None:
         return
     page.say("### Labels, told by a classifier that was fitted on real pictures")
     rows = []
-    for group in groups:
+    for group, title in LABEL_ROWS.items():
         figures = [page.get("pixels", f"{group}.{name}") for name in names]
-        rows.append([group.replace("_", " "), *map(_interval, figures), _count(figures[0])])
+        rows.append([title, *map(_interval, figures), _count(figures[0])])
     page.table(("pictures", "balanced accuracy (95 %)", "worst label", "n"), rows)
     page.say(CHEATS["label"])
 
