@@ -32,10 +32,23 @@ class Decoder:
         self.vqvae, self.flow = vqvae, flow
 
     @classmethod
-    def from_pretrained(cls, vqvae: VQVAE, folder: Path | str) -> Decoder:
-        """Load the folder that `train_decoder` made, onto the device of `vqvae`."""
-        flow = FlowDecoder.from_pretrained(folder)
-        return cls(vqvae, flow.to(next(vqvae.parameters()).device))
+    def from_pretrained(
+        cls, *, vqvae: Path | str, flow: Path | str | None, device: torch.device
+    ) -> Decoder:
+        """Load the folders that `train_vqvae` and `train_decoder` made; `flow` None: there is none.
+
+        Raises:
+            UserError: a file is missing or damaged, or the folders do not belong together.
+        """
+        return cls(
+            VQVAE.from_pretrained(vqvae).to(device),
+            None if flow is None else FlowDecoder.from_pretrained(flow).to(device),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where it paints."""
+        return next(self.vqvae.parameters()).device
 
     def least_error(self, codes: Tensor, text_embeds: Tensor) -> Tensor:
         """The mean of the pictures (B, 3, H, W) that codes (B, h, w) may stand for, in [-1, 1]."""

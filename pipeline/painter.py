@@ -13,8 +13,6 @@ from pipeline.data.texts import join_surrogates, normalise
 from pipeline.data.views import to_uint8
 from pipeline.decoder import Decoder
 from pipeline.models.blip import Blip
-from pipeline.models.flow_decoder import FlowDecoder
-from pipeline.models.vqvae import VQVAE
 from pipeline.priors import Prior, load_prior
 from pipeline.progress import progress
 from pipeline.sampling_settings import PaintSettings
@@ -54,17 +52,9 @@ class Painting:
 class Painter:
     """The trained models that together paint a text."""
 
-    def __init__(
-        self, blip: Blip, prior: Prior, vqvae: VQVAE, flow: FlowDecoder | None = None
-    ) -> None:
-        """Bring them together; without `flow` only the least-error decoder can paint.
-
-        Raises:
-            UserError: `flow` was trained over another VQ-VAE.
-        """
-        self.blip, self.prior, self.vqvae = blip, prior, vqvae
-        self.decoder = Decoder(vqvae, flow)
-        self.device = next(vqvae.parameters()).device
+    def __init__(self, blip: Blip, prior: Prior, decoder: Decoder) -> None:
+        self.blip, self.prior, self.decoder = blip, prior, decoder
+        self.device = decoder.device
 
     @classmethod
     def from_pretrained(
@@ -76,12 +66,15 @@ class Painter:
         decoder: Path | str | None,
         device: torch.device,
     ) -> Painter:
-        """Load the folders that the training stages made; `decoder` is None where there is none."""
+        """Load the folders that the training stages made.
+
+        Args:
+            decoder: the flow decoder's; None: the VQ-VAE's own decoder paints alone.
+        """
         return cls(
             Blip.from_pretrained(blip).to(device),
             load_prior(prior).to(device),
-            VQVAE.from_pretrained(vqvae).to(device),
-            None if decoder is None else FlowDecoder.from_pretrained(decoder).to(device),
+            Decoder.from_pretrained(vqvae=vqvae, flow=decoder, device=device),
         )
 
     def paint(

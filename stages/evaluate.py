@@ -22,7 +22,6 @@ from pipeline.evaluation.vqvae_scores import vqvae_scores
 from pipeline.evaluation.writing import write_captions, write_scores
 from pipeline.files import write_json
 from pipeline.models.blip import Blip
-from pipeline.models.vqvae import VQVAE
 from pipeline.params import SEED, load_section
 from pipeline.priors import load_prior
 from pipeline.progress import say
@@ -43,10 +42,9 @@ def main() -> None:
         check_folder(folder)
     device = best_device()
     texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
-    vqvae = VQVAE.from_pretrained(layout.VQVAE).to(device)
     judged = Judged.load(
         Blip.from_pretrained(layout.BLIP).to(device),
-        Decoder.from_pretrained(vqvae, layout.DECODER),
+        Decoder.from_pretrained(vqvae=layout.VQVAE, flow=layout.DECODER, device=device),
         read_pairs(layout.PAIRS),
         codes=layout.CODES,
         texts=texts,

@@ -31,7 +31,7 @@ def main() -> None:
         device=best_device(),
     )
     painter.blip.check_prompts(settings.prompts)
-    if settings.top_k > (n_embed := painter.vqvae.config.n_embed):
+    if settings.top_k > (n_embed := painter.decoder.vqvae.config.n_embed):
         raise UserError(f"{layout.PARAMS}: generate.top_k = {settings.top_k}: at most {n_embed}")
     # A data set's captions may be whole passages: they are cut here as they were in training.
     paintings = painter.paint(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.data.condition import TextCondition
+from pipeline.decoder import Decoder
 from pipeline.errors import UserError
 from pipeline.evaluation.gallery import Draws
 from pipeline.models.pixelsnail import PixelSNAIL
@@ -60,7 +61,7 @@ def build(levels: int) -> Painter:
         )
         torch.nn.init.normal_(prior.out.weight)
         priors.append(prior.eval())
-    return Painter(Reader(), PixelSNAILPrior(priors), vqvae.eval(), build_flow(vqvae))
+    return Painter(Reader(), PixelSNAILPrior(priors), Decoder(vqvae.eval(), build_flow(vqvae)))
 
 
 @pytest.mark.parametrize("decoder_steps", [0, 2])
@@ -82,9 +83,10 @@ def test_the_flow_decoder_paints_the_codes_that_the_least_error_decoder_would(mo
     painted = {}
     for steps in (0, 2):
         painter, codes = build(1), []
-        decode = painter.vqvae.decode
+        vqvae = painter.decoder.vqvae
+        decode = vqvae.decode
         monkeypatch.setattr(
-            painter.vqvae, "decode", lambda c, t, seen=codes, d=decode: seen.append(c) or d(c, t)
+            vqvae, "decode", lambda c, t, seen=codes, d=decode: seen.append(c) or d(c, t)
         )
         settings = PaintSettings(**{**SETTINGS, "decoder_steps": steps})
         (painting,) = painter.paint(["ship"], settings, samples=1, seed=3)
@@ -95,7 +97,7 @@ def test_the_flow_decoder_paints_the_codes_that_the_least_error_decoder_would(mo
 
 def test_steps_of_a_flow_decoder_that_is_not_there_are_one_line():
     painter = build(1)
-    without = Painter(painter.blip, painter.prior, painter.vqvae)
+    without = Painter(painter.blip, painter.prior, Decoder(painter.decoder.vqvae))
     settings = PaintSettings(**{**SETTINGS, "decoder_steps": 2})
     with pytest.raises(UserError, match="no flow decoder"):
         without.paint(["ship"], settings, samples=1, seed=3)

@@ -37,10 +37,10 @@ def test_models_are_saved_and_loaded_by_either(tmp_path: Path, kind: type) -> No
     checkpoint.save(places["blip"])
     painter.prior.save_pretrained(places["prior"])
     painter.prior.levels[0].save_pretrained(places["level"])
-    painter.vqvae.save_pretrained(places["vqvae"])
-    build_flow(painter.vqvae).save_pretrained(places["decoder"])
+    painter.decoder.vqvae.save_pretrained(places["vqvae"])
+    build_flow(painter.decoder.vqvae).save_pretrained(places["decoder"])
     assert Blip.from_pretrained(places["blip"]).image_size == checkpoint.image_size
-    assert VQVAE.from_pretrained(places["vqvae"]).config == painter.vqvae.config
+    assert VQVAE.from_pretrained(places["vqvae"]).config == painter.decoder.vqvae.config
     assert PixelSNAIL.from_pretrained(places["level"]).shape == painter.prior.levels[0].shape
     assert isinstance(load_prior(places["prior"]), type(painter.prior))
     device = torch.device("cpu")

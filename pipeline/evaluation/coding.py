@@ -46,7 +46,7 @@ def redrawn(decoder: Decoder, codes: Tensor, texts: Tensor, *, steps: int, seed:
         steps: of the flow, at least 1.
         seed: a picture depends on it, on its codes and text, and on its row.
     """
-    device = next(decoder.vqvae.parameters()).device
+    device = decoder.device
     pictures = []
     for rows in torch.arange(len(codes)).split(BATCH):
         generators = [torch.Generator().manual_seed(derive_seed(seed, r)) for r in rows.tolist()]
