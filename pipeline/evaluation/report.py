@@ -49,8 +49,8 @@ BLIP_ROWS = ("bleu", "bleu_smoothed", "rouge_1", "rouge_l", "meteor", "similarit
 PICTURES = {
     "generated": "The first prompts, one draw each that nobody chose",
     "nearest": "The least novel pictures, beside the training pictures nearest to them",
-    "reconstructions": "Real pictures above what is painted from their codes: by least error, and"
-    " by the flow decoder from three seeds",
+    "reconstructions": "Real pictures above what is painted from their codes: by least error, and,"
+    " where the flow decoder paints, from three of its seeds",
     "latents_tsne": "Latents of the test pictures (t-SNE)",
 }
 
