@@ -1,4 +1,4 @@
-"""From a line of text to pictures: BLIP reads it, the prior draws codes, the VQ-VAE paints them."""
+"""From text to pictures: BLIP reads it, the prior draws codes, the decoder paints them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 
 from pipeline.data.texts import join_surrogates, normalise
 from pipeline.data.views import to_uint8
+from pipeline.decoder import Decoder
 from pipeline.models.blip import Blip
-from pipeline.models.vqvae import VQVAE
 from pipeline.priors import Prior, load_prior
 from pipeline.progress import progress
 from pipeline.sampling_settings import PaintSettings
@@ -52,19 +52,29 @@ class Painting:
 class Painter:
     """The trained models that together paint a text."""
 
-    def __init__(self, blip: Blip, prior: Prior, vqvae: VQVAE) -> None:
-        self.blip, self.prior, self.vqvae = blip, prior, vqvae
-        self.device = next(vqvae.parameters()).device
+    def __init__(self, blip: Blip, prior: Prior, decoder: Decoder) -> None:
+        self.blip, self.prior, self.decoder = blip, prior, decoder
+        self.device = decoder.device
 
     @classmethod
     def from_pretrained(
-        cls, *, blip: Path | str, prior: Path | str, vqvae: Path | str, device: torch.device
+        cls,
+        *,
+        blip: Path | str,
+        prior: Path | str,
+        vqvae: Path | str,
+        decoder: Path | str | None,
+        device: torch.device,
     ) -> Painter:
-        """Load the folders that the training stages made."""
+        """Load the folders that the training stages made.
+
+        Args:
+            decoder: the flow decoder's; None: the VQ-VAE's own decoder paints alone.
+        """
         return cls(
             Blip.from_pretrained(blip).to(device),
             load_prior(prior).to(device),
-            VQVAE.from_pretrained(vqvae).to(device),
+            Decoder.from_pretrained(vqvae=vqvae, flow=decoder, device=device),
         )
 
     def paint(
@@ -87,7 +97,8 @@ class Painter:
                 is cut, as the texts of training are.
 
         Raises:
-            UserError: a prompt is empty, longer than the text model takes, or of unknown letters.
+            UserError: a prompt is empty, longer than the text model takes, or of unknown letters;
+                or `decoder_steps` asks for a flow decoder, and there is none.
         """
         if strict:
             self.blip.check_prompts(prompts)
@@ -108,13 +119,16 @@ class Painter:
         ]
         for batch in progress(batches, total=len(batches), label="painting"):
             rows = torch.tensor([row for row, _, _ in batch])
-            generators = [
-                torch.Generator().manual_seed(derive_seed(seed, prompts[row], sample, candidate))
-                for row, sample, candidate in batch
-            ]
+            named = [(prompts[row], sample, candidate) for row, sample, candidate in batch]
             texts = condition[rows].to(self.device)
-            codes = draw(texts, generators)
-            images.extend(to_uint8(self.vqvae.decode(codes, texts.pooled)).cpu().numpy())
+            codes = draw(texts, [_generator(seed, *name) for name in named])
+            pictures = self.decoder.draw(
+                codes,
+                texts.pooled,
+                steps=settings.decoder_steps,
+                generators=[_generator(seed, "decoder", *name) for name in named],
+            )
+            images.extend(to_uint8(pictures).cpu().numpy())
         of = settings.candidates
         asked = [prompts[row] for row, _, _ in drawn]
         matches = self.blip.match(np.stack(images), asked) if images else np.empty(0)
@@ -127,3 +141,7 @@ class Painter:
             )
             for first in range(0, len(drawn), of)
         ]
+
+
+def _generator(*parts: int | str) -> torch.Generator:
+    return torch.Generator().manual_seed(derive_seed(*parts))

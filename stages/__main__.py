@@ -28,7 +28,13 @@ from pipeline.params import load_section, read_yaml
 from pipeline.waiting import SPIN_COUNT
 from stages.layout import PARAMS
 
-PARALLEL = ("finetune_blip", "extract_embeddings", "train_vqvae", "train_pixelsnail")
+PARALLEL = (
+    "finetune_blip",
+    "extract_embeddings",
+    "train_vqvae",
+    "train_decoder",
+    "train_pixelsnail",
+)
 
 MACHINE = {
     # glibc hands every large block back to the kernel and faults it in at the next step; keeping

@@ -24,10 +24,14 @@ def main() -> None:
     prompts = list(dict.fromkeys([*map(normalise, settings.prompts), *judged]))
 
     painter = Painter.from_pretrained(
-        blip=layout.BLIP, prior=layout.PIXELSNAIL, vqvae=layout.VQVAE, device=best_device()
+        blip=layout.BLIP,
+        prior=layout.PIXELSNAIL,
+        vqvae=layout.VQVAE,
+        decoder=layout.DECODER,
+        device=best_device(),
     )
     painter.blip.check_prompts(settings.prompts)
-    if settings.top_k > (n_embed := painter.vqvae.config.n_embed):
+    if settings.top_k > (n_embed := painter.decoder.vqvae.config.n_embed):
         raise UserError(f"{layout.PARAMS}: generate.top_k = {settings.top_k}: at most {n_embed}")
     # A data set's captions may be whole passages: they are cut here as they were in training.
     paintings = painter.paint(

@@ -20,6 +20,7 @@ GENERATED = Path("data/generated")
 JUDGE = Path("models/judge")
 BLIP = Path("models/blip")
 VQVAE = Path("models/vqvae")
+DECODER = Path("models/decoder")
 PIXELSNAIL = Path("models/pixelsnail")
 
 METRICS = Path("metrics")

@@ -52,7 +52,7 @@ def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("repro") / "codebrush"
     folder.mkdir()
     make_project(folder)
-    assert len(stages_run(run(folder, "dvc", "repro").stdout)) == 9
+    assert len(stages_run(run(folder, "dvc", "repro").stdout)) == 10
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "everything")
     return folder
@@ -66,6 +66,8 @@ def test_it_leaves_pictures_metrics_and_plots(project):
     figures = {row.split("\t")[1] for row in (project / FIGURES).read_text().splitlines()}
     for measure in ("bleu", "rouge_1", "rouge_l", "similarity", "match"):
         assert {f"{measure}.{group}" for group in ("unranked", "real", "shuffled")} <= figures
+    assert {f"sharpness.{group}" for group in ("generated", "reconstructed", "redrawn")} <= figures
+    assert {"redrawn.psnr", "psnr", "bleu.redrawn"} <= figures
     assert not {"meteor.unranked", "lpips.generated", "unranked.all"} & figures
     report = (project / "metrics" / "report.md").read_text()
     assert "- blip: meteor: it needs WordNet" in report
@@ -91,7 +93,7 @@ def test_elsewhere_with_another_clock_locale_and_hash_seed_the_bytes_are_the_sam
         "HOME": str(tmp_path), "CODEBRUSH_SCRATCH": str(tmp_path / "scratch"),
     }  # fmt: skip
     done = run(tmp_path / "elsewhere", "dvc", "repro", "--force", **elsewhere)
-    assert len(stages_run(done.stdout)) == 9
+    assert len(stages_run(done.stdout)) == 10
     assert locked(tmp_path / "elsewhere") == locked(project)
     assert run(tmp_path / "elsewhere", "git", "status", "--porcelain").stdout == ""
 
@@ -124,10 +126,12 @@ def test_models_load_by_the_names_that_the_readme_gives(project):
         "from transformers import BlipForConditionalGeneration as C\n"
         "from transformers import BlipForImageTextRetrieval as R\n"
         "from pipeline.models.vqvae import VQVAE\n"
+        "from pipeline.models.flow_decoder import FlowDecoder\n"
         "from pipeline.models.pixelsnail import PixelSNAIL\n"
         "from pipeline.codes import CodeStore\n"
         "R.from_pretrained('models/blip/retrieval'); C.from_pretrained('models/blip/captioner')\n"
         "VQVAE.from_pretrained('models/vqvae'); PixelSNAIL.from_pretrained('models/pixelsnail')\n"
+        "FlowDecoder.from_pretrained('models/decoder')\n"
         "codes, name = CodeStore.open('data/codes.lmdb')[0]\n"
         "print(codes.shape, name)"
     )
@@ -157,7 +161,8 @@ def test_the_readmes_ways_to_vary_it_rerun_what_they_should(project):
     """Its bash block, line by line, each from what is committed."""
     reruns = {
         "vqvae.n_embed": [
-            "train_vqvae", "dump_codes", "train_pixelsnail", "generate", "evaluate",
+            "train_vqvae", "dump_codes", "train_decoder", "train_pixelsnail", "generate",
+            "evaluate",
         ],
         "generate.temperature": ["generate", "evaluate"],
     }  # fmt: skip

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.evaluation.coding import latent_vectors
+from pipeline.data.views import to_uint8
+from pipeline.evaluation.coding import decoded, latent_vectors, redrawn
 from pipeline.evaluation.copies import Nearest
 from pipeline.evaluation.judged import Judged
 from pipeline.evaluation.plots import comparison_grid, image_grid, scatter, write_png
@@ -17,6 +18,7 @@ from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.files import write_tsv
 
 COLUMNS = 8
+SEEDS = 3  # of the flow decoder, for the same codes
 
 
 def draw(
@@ -49,7 +51,7 @@ def draw(
             count=half,
             pictures=pictures,
         )
-    draw_reconstructions(references.real[:half], references.real_decoded[:half], pictures)
+    draw_reconstructions(judged, half, pictures, seed=seed)
     test = judged.codes.of("test")
     return draw_latents(
         latent_vectors(judged.vqvae, test.codes).numpy(),
@@ -94,9 +96,18 @@ def draw_latents(
     return left_out
 
 
-def draw_reconstructions(real: np.ndarray, reconstructed: np.ndarray, pictures: Path) -> None:
-    """Pictures (N, H, W, 3) uint8 above what the VQ-VAE makes of them."""
-    rows = {"real": real, "reconstructed": reconstructed}
+def draw_reconstructions(judged: Judged, count: int, pictures: Path, *, seed: int) -> None:
+    """The first test pictures, above what each decoder paints from their codes."""
+    codes, texts = judged.codes.of("test").codes[:count], judged.test.text_embeds[:count]
+    rows = {
+        "real": judged.test.images[:count].numpy(),
+        "least error": to_uint8(decoded(judged.vqvae, codes, texts)).numpy(),
+    }
+    for number in range(SEEDS if judged.decoder_steps else 0):
+        drawn = redrawn(
+            judged.decoder, codes, texts, steps=judged.decoder_steps, seed=seed + number
+        )
+        rows[f"drawn, seed {seed + number}"] = to_uint8(drawn).numpy()
     write_png(pictures / "reconstructions.png", comparison_grid(rows, columns=COLUMNS, scale=2))
 
 

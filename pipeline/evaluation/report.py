@@ -18,28 +18,39 @@ EXACT_ROWS = {
     "unranked": "**generated**, every draw",
     "best_of_n": "generated, best of n by BLIP",
     "real": "real, fresh",
-    "reconstructed": "reconstructed",
+    "reconstructed": "reconstructed, least error",
+    "redrawn": "reconstructed, detail drawn",
     "shuffled": "generated, other titles",
     "chance": "blind guesses",
 }
 NEUTRAL_ROWS = {
     "real": "real beside real",
-    "reconstructed": "reconstructed",
+    "reconstructed": "reconstructed, least error",
+    "redrawn": "reconstructed, detail drawn",
     "generated": "**generated**",
-    "prior": "generated beside reconstructed (the prior's share)",
+    "prior": "generated beside reconstructed by the same decoder (the prior's share)",
+}
+LABEL_ROWS = {
+    "generated": "generated",
+    "best_of_n": "best of n",
+    "reconstructed": "reconstructed, least error",
+    "redrawn": "reconstructed, detail drawn",
+    "real": "real",
 }
 BLIP_COLUMNS = {
     "unranked": "generated",
     "best_of_n": "best of n",
     "shuffled": "floor: other prompts",
-    "reconstructed": "reconstructed",
+    "reconstructed": "reconstructed, least error",
+    "redrawn": "reconstructed, detail drawn",
     "real": "ceiling: real",
 }
 BLIP_ROWS = ("bleu", "bleu_smoothed", "rouge_1", "rouge_l", "meteor", "similarity", "match")
 PICTURES = {
     "generated": "The first prompts, one draw each that nobody chose",
     "nearest": "The least novel pictures, beside the training pictures nearest to them",
-    "reconstructions": "Real pictures above what the VQ-VAE makes of them",
+    "reconstructions": "Real pictures above what is painted from their codes: by least error, and,"
+    " where the flow decoder paints, from three of its seeds",
     "latents_tsne": "Latents of the test pictures (t-SNE)",
 }
 
@@ -95,8 +106,9 @@ def report(
     page.say("## Pixels alone")
     _exact_details(page)
     _labels(page)
+    _plain(page, "pixels", "sharpness", "Sharpness: energy of fine detail, as a share of real")
     _plain(page, "pixels", "copies", "Copies")
-    _plain(page, "vqvae", "", "VQ-VAE", cheat="vqvae")
+    _plain(page, "vqvae", "", "VQ-VAE and decoders", cheat="vqvae")
     _plain(page, "prior", "", "Prior", cheat="prior")
     page.say("## A neutral space")
     _neutral(page, space)
@@ -133,13 +145,16 @@ def sentence(every: Mapping[str, Scores]) -> str:
             f" (chance {_percent(page.get('exact', f'chance.{name}'), interval=False)})"
             for name in ATTRIBUTES
         ]
-        real, decoded = (page.get("exact", f"{row}.all") for row in ("real", "reconstructed"))
+        real, decoded, redrawn = (
+            page.get("exact", f"{row}.all") for row in ("real", "reconstructed", "redrawn")
+        )
+        drawn = f" ({_percent(redrawn, interval=False)} with their detail drawn)" if redrawn else ""
         return (
             f"{_percent(whole)} of the pictures show everything that their line of text asks for"
             f" (chance {_percent(chance, interval=False)}), without selection;"
             f" {_percent(best)} of those that BLIP picks."
             f" Of real pictures {_percent(real, interval=False)},"
-            f" of reconstructed ones {_percent(decoded, interval=False)}."
+            f" of reconstructed ones {_percent(decoded, interval=False)}{drawn}."
             f" One by one: {', '.join(parts)}."
         )
     label, real = (page.get("pixels", f"{row}.label_accuracy") for row in ("generated", "real"))
@@ -203,14 +218,13 @@ def _exact_details(page: Page) -> None:
 
 def _labels(page: Page) -> None:
     names = ("label_accuracy", "label_worst")
-    groups = ("generated", "best_of_n", "reconstructed", "real")
     if page.get("pixels", "generated.label_accuracy") is None:
         return
     page.say("### Labels, told by a classifier that was fitted on real pictures")
     rows = []
-    for group in groups:
+    for group, title in LABEL_ROWS.items():
         figures = [page.get("pixels", f"{group}.{name}") for name in names]
-        rows.append([group.replace("_", " "), *map(_interval, figures), _count(figures[0])])
+        rows.append([title, *map(_interval, figures), _count(figures[0])])
     page.table(("pictures", "balanced accuracy (95 %)", "worst label", "n"), rows)
     page.say(CHEATS["label"])
 

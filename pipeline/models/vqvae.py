@@ -94,15 +94,17 @@ class VQVAE(nn.Module):
     @torch.inference_mode()
     def decode(self, codes: Tensor, text_embeds: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [-1, 1] of codes (B, h, w), texts beside them (B, text_dim)."""
-        return self._paint(self._lookup(codes), text_embeds).clamp(-1, 1)
+        return self._paint(self.vectors(codes), text_embeds).clamp(-1, 1)
 
     @torch.inference_mode()
     def latents(self, codes: Tensor) -> Tensor:
         """The vectors (B, h * w, channel) that codes (B, h, w) stand for, all levels' in a row."""
-        levels = [rearrange(level, "b c h w -> b (h w) c") for level in self._lookup(codes)]
+        levels = [rearrange(level, "b c h w -> b (h w) c") for level in self.vectors(codes)]
         return torch.cat(levels, dim=1)
 
-    def _lookup(self, codes: Tensor) -> list[Tensor]:
+    @torch.inference_mode()
+    def vectors(self, codes: Tensor) -> list[Tensor]:
+        """The vectors (B, channel, h_i, w_i) of each level's codes, the top's first."""
         if tuple(codes.shape[1:]) != self.code_shape:
             shape = tuple(codes.shape)
             raise ValueError(f"codes of shape {shape}, expected (B, *{self.code_shape})")
