@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from pipeline.data.texts import join_surrogates, normalise
 from pipeline.data.views import to_uint8
+from pipeline.devices import best_device
 from pipeline.models.blip import Blip
 from pipeline.models.vqvae import VQVAE
+from pipeline.painter_folder import PainterFolder
 from pipeline.priors import Prior, load_prior
 from pipeline.progress import progress
 from pipeline.sampling_settings import PaintSettings
@@ -50,7 +53,13 @@ class Painting:
 
 
 class Painter:
-    """The trained models that together paint a text."""
+    """The trained models that together paint a text.
+
+    Attributes:
+        settings: how `paint` paints unless it is told; None: it must be told.
+    """
+
+    settings: PaintSettings | None = None
 
     def __init__(self, blip: Blip, prior: Prior, vqvae: VQVAE) -> None:
         self.blip, self.prior, self.vqvae = blip, prior, vqvae
@@ -58,6 +67,24 @@ class Painter:
 
     @classmethod
     def from_pretrained(
+        cls, folder: Path | str, *, device: torch.device | str | None = None
+    ) -> Painter:
+        """Load the folder of a finished run, to paint as it was judged.
+
+        Args:
+            device: None: the machine's accelerator if it has one, else the CPU.
+
+        Raises:
+            UserError: something is missing, damaged or older than the models beside it.
+        """
+        found = PainterFolder.read(folder)
+        device = best_device() if device is None else torch.device(device)
+        painter = cls.from_folders(**found.parts, device=device)
+        painter.settings = found.settings
+        return painter
+
+    @classmethod
+    def from_folders(
         cls, *, blip: Path | str, prior: Path | str, vqvae: Path | str, device: torch.device
     ) -> Painter:
         """Load the folders that the training stages made."""
@@ -69,12 +96,13 @@ class Painter:
 
     def paint(
         self,
-        prompts: Sequence[str],
-        settings: PaintSettings,
+        prompts: str | Sequence[str],
+        settings: PaintSettings | None = None,
         *,
-        samples: int,
-        seed: int,
+        samples: int = 1,
+        seed: int = 0,
         strict: bool = True,
+        **changes: Any,
     ) -> list[Painting]:
         """Paint each prompt `samples` times; no prompt, no picture.
 
@@ -83,12 +111,18 @@ class Painter:
         other prompts.
 
         Args:
+            settings: None: those that the models were judged with.
             strict: refuse a prompt that cannot be painted as it stands; else one that is too long
                 is cut, as the texts of training are.
+            changes: settings by name that are to differ: `guidance_scale=3.0`.
 
         Raises:
             UserError: a prompt is empty, longer than the text model takes, or of unknown letters.
+            ValueError: a setting that cannot be.
         """
+        settings = self._settings(settings, changes)
+        if isinstance(prompts, str):
+            prompts = [prompts]
         if strict:
             self.blip.check_prompts(prompts)
         prompts = [normalise(join_surrogates(prompt)) for prompt in prompts]
@@ -127,3 +161,9 @@ class Painter:
             )
             for first in range(0, len(drawn), of)
         ]
+
+    def _settings(self, settings: PaintSettings | None, changes: dict[str, Any]) -> PaintSettings:
+        settings = settings or self.settings
+        if settings is None:
+            raise ValueError("paint: expected settings, for these models came without any")
+        return PaintSettings.of(**{**settings.values_of(PaintSettings), **changes})

@@ -21,6 +21,7 @@ JUDGE = Path("models/judge")
 BLIP = Path("models/blip")
 VQVAE = Path("models/vqvae")
 PIXELSNAIL = Path("models/pixelsnail")
+PAINTER = Path("models/painter.json")
 
 METRICS = Path("metrics")
 SPREAD = Path("docs/spread.json")  # made by `python -m apps.spread`, not by a stage
