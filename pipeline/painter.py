@@ -13,7 +13,7 @@ import torch
 from pipeline.data.texts import join_surrogates, normalise
 from pipeline.data.views import to_uint8
 from pipeline.devices import best_device
-from pipeline.models.blip import Blip
+from pipeline.models.blip_reader import BlipReader
 from pipeline.models.vqvae import VQVAE
 from pipeline.painter_folder import PainterFolder
 from pipeline.priors import Prior, load_prior
@@ -61,7 +61,7 @@ class Painter:
 
     settings: PaintSettings | None = None
 
-    def __init__(self, blip: Blip, prior: Prior, vqvae: VQVAE) -> None:
+    def __init__(self, blip: BlipReader, prior: Prior, vqvae: VQVAE) -> None:
         self.blip, self.prior, self.vqvae = blip, prior, vqvae
         self.device = next(vqvae.parameters()).device
 
@@ -89,9 +89,9 @@ class Painter:
     ) -> Painter:
         """Load the folders that the training stages made."""
         return cls(
-            Blip.from_pretrained(blip).to(device),
+            BlipReader.from_pretrained(blip).to(device),
             load_prior(prior).to(device),
-            VQVAE.from_pretrained(vqvae).to(device),
+            VQVAE.from_pretrained(vqvae, decode_only=True).to(device),
         )
 
     def paint(
