@@ -72,12 +72,18 @@ class Painter:
         """Load the folder of a finished run, to paint as it was judged.
 
         Args:
+            folder: what `dvc repro` or `codebrush export` made; or "owner/name", an export on the
+                Hugging Face Hub.
             device: None: the machine's accelerator if it has one, else the CPU.
 
         Raises:
             UserError: something is missing, damaged or older than the models beside it.
         """
-        found = PainterFolder.read(folder)
+        return cls.load(PainterFolder.find(folder), device=device)
+
+    @classmethod
+    def load(cls, found: PainterFolder, *, device: torch.device | str | None = None) -> Painter:
+        """Load the models of a folder that was read already."""
         device = best_device() if device is None else torch.device(device)
         painter = cls.from_folders(**found.parts, device=device)
         painter.settings = found.settings

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline import hub
 from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.sampling_settings import PaintSettings
@@ -37,6 +38,21 @@ class PainterFolder:
     settings: PaintSettings
     threads: int
     instruction_set: str
+
+    @property
+    def fingerprint(self) -> str:
+        """A short digest of all models, which a picture can carry."""
+        both = " ".join(f"{name} {_fingerprint(part)}" for name, part in self.parts.items())
+        return hashlib.blake2b(both.encode(), digest_size=8).hexdigest()
+
+    @classmethod
+    def find(cls, where: Path | str) -> PainterFolder:
+        """Read a folder's, or that of "owner/name" on the Hugging Face Hub, which is fetched.
+
+        Raises:
+            UserError: there is none, or it is damaged.
+        """
+        return cls.read(hub.fetched(str(where)) if hub.is_name(where) else where)
 
     def write(self, path: Path | str) -> None:
         """Write it to `path`; the parts must lie in folders beside it."""

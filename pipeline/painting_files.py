@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel
@@ -39,6 +38,8 @@ def save_paintings(
         facts: what stands in every picture's metadata, beside its prompt, sample and candidate.
         judged: the prompts that the index calls judged.
     """
+    import pandas as pd  # half a second, which a single picture can do without
+
     (folder / DRAWS).mkdir(parents=True)
     rows = []
     for painting in paintings:

@@ -1,0 +1,94 @@
+"""`codebrush`: what people start by name. Each command imports its own work only when it is asked.
+
+`codebrush COMMAND --help` says what a command takes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.errors import UserError
+
+app = typer.Typer(
+    help="Paint small pictures from lines of text, and show, check and share what paints them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Models = Annotated[
+    str, typer.Option(help="The folder of a finished run, or owner/name on the Hugging Face Hub.")
+]
+
+
+@app.command()
+def paint(
+    prompts: Annotated[list[str] | None, typer.Argument(help="What to paint.")] = None,
+    *,
+    file: Annotated[
+        str, typer.Option("--file", "-f", help="Prompts, one a line; -: from standard input.")
+    ] = "",
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Pictures of each prompt.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    out: Annotated[Path, typer.Option(help="The folder of the pictures.")] = Path("paintings"),
+    models: Models = "models",
+    guidance: Annotated[
+        float | None, typer.Option(help="How far the text is followed; 1: as learned.")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="Less is calmer.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Only the likeliest codes that together reach it.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(help="Only so many likeliest codes; 0: all.")] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help="Drawn for each picture; BLIP picks the one that fits best.")
+    ] = None,
+) -> None:
+    """Paint prompts; settings that are not given are those that the models were judged with."""
+    from apps.painting import paint_files, read_prompts
+
+    paint_files(
+        [*(prompts or []), *(read_prompts(file) if file else [])],
+        models=models,
+        out=out,
+        samples=n,
+        seed=seed,
+        changes={
+            "guidance_scale": guidance,
+            "temperature": temperature,
+            "top_p": top_p,
+            "top_k": top_k,
+            "candidates": candidates,
+        },
+    )
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A finished run.")] = Path(),
+    *,
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
+) -> None:
+    """Write a run as one HTML file: figures, curves, pictures; it needs no network."""
+    from apps.report.page import write_report
+
+    write_report(folder, out)
+    print(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
+
+
+def main() -> None:
+    """Run a command; a user's mistake is one line and exit status 1."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
