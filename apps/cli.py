@@ -81,6 +81,41 @@ def report(
     print(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
 
 
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    *,
+    models: Annotated[Path, typer.Option(help="Of a finished run.")] = Path("models"),
+    push: Annotated[
+        str, typer.Option(metavar="OWNER/NAME", help="Put it on the Hugging Face Hub, too.")
+    ] = "",
+    private: Annotated[
+        bool, typer.Option("--private", help="Nobody else may see it there.")
+    ] = False,
+) -> None:
+    """Write a folder that another machine paints from, to the same bytes, with a model card."""
+    from apps import export as sharing
+
+    sharing.export(models, folder)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    print(f"{folder}  {size / 1e6:.1f} MB")
+    if push:
+        print(sharing.push(folder, push, private=private))
+
+
+@app.command()
+def doctor(
+    folder: Annotated[Path, typer.Argument(help="The repository.")] = Path(),
+    *,
+    measure: Annotated[bool, typer.Option(help="Do a few steps of each training.")] = True,
+) -> None:
+    """Say what this machine has, how long a run will take on it, and what would fail."""
+    from apps.doctor.command import examine
+
+    if not examine(folder, measure=measure):
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run a command; a user's mistake is one line and exit status 1."""
     try:

@@ -70,7 +70,10 @@ class WordPieces:
 
     def __init__(self, tokenizer: Tokenizer, *, limit: int, unknown: str, pad: str) -> None:
         self.limit, self.unknown = limit, unknown
-        self.pad_id = int(tokenizer.token_to_id(pad))
+        pad_id = tokenizer.token_to_id(pad)
+        if pad_id is None:
+            raise ValueError(f"no piece {pad}")
+        self.pad_id: int = pad_id
         # A text in which somebody wrote "[SEP]" is a text with brackets in it.
         tokenizer.encode_special_tokens = True
         tokenizer.no_padding()
