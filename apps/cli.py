@@ -116,6 +116,26 @@ def doctor(
         raise typer.Exit(1)
 
 
+@app.command()
+def demo(
+    *,
+    models: Models = "models",
+    host: Annotated[str, typer.Option(help="0.0.0.0: whoever reaches this machine.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
+) -> None:
+    """Serve a page to play with; it takes Gradio, the extra `demo`."""
+    from apps.environment import compute_as_judged
+    from pipeline.painter_folder import PainterFolder
+
+    found = PainterFolder.find(models)
+    compute_as_judged(found.threads, found.instruction_set)
+    from apps.demo.page import serve
+    from apps.demo.studio import Studio
+
+    print(f"http://{host}:{port}  (Ctrl+C ends it)", flush=True)
+    serve(Studio(found, Path()), host=host, port=port)
+
+
 def main() -> None:
     """Run a command; a user's mistake is one line and exit status 1."""
     try:

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -19,13 +20,12 @@ from pipeline.painter import Painting
 INDEX, DRAWS = "index.csv", "draws"
 
 
-def save_png(path: Path | str, image: np.ndarray, facts: Mapping[str, str]) -> None:
+def save_png(path: Path | str | BinaryIO, image: np.ndarray, facts: Mapping[str, str]) -> None:
     """Write a picture (H, W, 3) uint8, with `facts` as its text metadata."""
-    path = Path(path)
     info = PngInfo()
     for key, value in facts.items():
         info.add_itxt(key, value)
-    Image.fromarray(image).save(path, pnginfo=info, compress_level=6)
+    Image.fromarray(image).save(path, "PNG", pnginfo=info, compress_level=6)
 
 
 def save_paintings(
