@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -134,6 +136,26 @@ def demo(
 
     print(f"http://{host}:{port}  (Ctrl+C ends it)", flush=True)
     serve(Studio(found, Path()), host=host, port=port)
+
+
+def _passed_on(module: str) -> Callable[[typer.Context], None]:
+    """A command of `python -m MODULE`, which reads its own arguments."""
+
+    def command(context: typer.Context) -> None:
+        sys.argv[0] = f"codebrush {context.info_name}"  # what its own help calls it
+        raise typer.Exit(importlib.import_module(module).main(context.args))
+
+    return command
+
+
+AS_IT_STANDS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+for name, says in {
+    "compare": "Show what moved between two runs, and what is mere chance.",
+    "gate": "Fail unless dvc.lock and metrics/ are those of this tree.",
+    "profile": "Print a profile as flags for `dvc exp run`.",
+    "spread": "Run the same settings over seeds, to tell a difference from chance.",
+}.items():
+    app.command(name, help=says, context_settings=AS_IT_STANDS)(_passed_on(f"apps.{name}"))
 
 
 def main() -> None:

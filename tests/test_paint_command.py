@@ -101,16 +101,3 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "x").write_bytes(b"\n \n")
     with pytest.raises(UserError, match="no prompt in it"):
         read_prompts(str(tmp_path / "x"))
-
-
-@pytest.mark.parametrize(
-    "command", sorted(c.callback.__name__ for c in cli.app.registered_commands)
-)
-def test_help_costs_no_import_of_torch(command):
-    name = command.replace("_", "-")
-    script = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom apps.cli import app\n"
-        f"assert CliRunner().invoke(app, [{name!r}, '--help']).exit_code == 0\n"
-        "assert not {'torch', 'transformers', 'matplotlib', 'gradio'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
