@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
 import pytest
+import typer
 from tiny import ROOT
 from typer.testing import CliRunner
 
@@ -49,3 +51,17 @@ def test_a_mistake_is_one_line_and_status_1(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: metrics/report.md: no such file")
     assert done.stderr.count("\n") == 1
+
+
+def examples() -> list[str]:
+    """Every line of the README and of docs/command.md that starts with the command."""
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/command.md")]
+    lines = [line.partition(" #")[0].strip() for page in pages for line in page.splitlines()]
+    return [line for line in lines if line.startswith("codebrush ")]
+
+
+@pytest.mark.parametrize("line", examples())
+def test_every_example_is_a_command_with_arguments_that_it_takes(line):
+    _, name, *arguments = shlex.split(line)
+    command = typer.main.get_command(app).commands[name]
+    command.make_context(name, arguments)

@@ -40,7 +40,7 @@ def test_a_picture_and_a_point_are_opened_by_key_and_by_pointer(run: Path, width
         page.keyboard.press("Escape")
         expect(dialog).to_be_hidden()
 
-        point = page.locator("circle[data-open]").first
+        point = page.locator(".point[data-open]").first
         point.hover()
         expect(page.locator(".preview img")).to_be_visible()
         point.press("Enter")

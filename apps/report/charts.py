@@ -70,18 +70,15 @@ def scatter(title: str, points: Sequence[Point]) -> str:
     ]
     first = True
     for point in points:
-        number = labels.index(point.label)
-        at = f'cx="{across(point.x):.1f}" cy="{up(point.y):.1f}" r="5" fill="{_color(number)}"'
-        name = escape(point.label)
-        if point.picture is None:
-            parts.append(f"<circle {at}><title>{name}</title></circle>")
-            continue
-        stop = "0" if first else "-1"
-        first = False
-        parts.append(
-            f'<circle {at} tabindex="{stop}" role="button" aria-label="{name}" '
-            f'data-open="{escape(point.picture)}"><title>{name}</title></circle>'
-        )
+        number, name = labels.index(point.label), escape(point.label)
+        opens = ""
+        if point.picture is not None:
+            opens = (
+                f'tabindex="{0 if first else -1}" role="button" aria-label="{name}" '
+                f'data-open="{escape(point.picture)}"'
+            )
+            first = False
+        parts.append(_mark(number, across(point.x), up(point.y), opens, name))
     return "".join(parts) + "</svg>" + _legend(labels)
 
 
@@ -110,9 +107,20 @@ class _Axis:
         return math.log10(value) if self.log else value
 
 
+def _mark(number: int, x: float, y: float, attributes: str, name: str) -> str:
+    """A label's mark: discs in all colours first, then squares, then squares on their tips."""
+    turned = f'transform="rotate(45 {x:.1f} {y:.1f})"' if number // len(COLORS) % 3 == 2 else ""
+    corner = 4 if number < len(COLORS) else 0
+    return (
+        f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" rx="{corner}" {turned} '
+        f'class="point" fill="{_color(number)}" {attributes}><title>{name}</title></rect>'
+    )
+
+
 def _legend(names: Sequence[str]) -> str:
     items = "".join(
-        f'<li><span style="background:{_color(number)}"></span>{escape(name)}</li>'
+        f'<li><svg viewBox="-6 -6 12 12" aria-hidden="true">{_mark(number, 0, 0, "", "")}</svg>'
+        f"{escape(name)}</li>"
         for number, name in enumerate(names)
     )
     return f'<ul class="legend">{items}</ul>'

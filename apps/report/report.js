@@ -50,15 +50,15 @@ preview.className = "preview";
 preview.hidden = true;
 document.body.append(preview);
 
-function look(circle) {
-  const image = document.getElementById("latent-" + circle.dataset.open);
+function look(point) {
+  const image = document.getElementById("latent-" + point.dataset.open);
   const copy = document.createElement("img"), text = document.createElement("div");
   copy.src = image.src;
   copy.alt = "";
   text.textContent = JSON.parse(image.dataset.facts).label;
   preview.replaceChildren(copy, text);
   preview.hidden = false;
-  const at = circle.getBoundingClientRect(), size = preview.getBoundingClientRect();
+  const at = point.getBoundingClientRect(), size = preview.getBoundingClientRect();
   const left = Math.min(at.right + 8, innerWidth - size.width - 4);
   const top = Math.min(at.bottom + 8, innerHeight - size.height - 4);
   preview.style.left = Math.max(4, left) + "px";
@@ -66,19 +66,19 @@ function look(circle) {
 }
 
 for (const plot of document.querySelectorAll(".points")) {
-  const circles = [...plot.querySelectorAll("circle[data-open]")];
-  for (const circle of circles) {
+  const points = [...plot.querySelectorAll(".point[data-open]")];
+  for (const point of points) {
     const open = () => {
-      const image = document.getElementById("latent-" + circle.dataset.open);
+      const image = document.getElementById("latent-" + point.dataset.open);
       preview.hidden = true;
       show(image.src, "", JSON.parse(image.dataset.facts));
     };
-    circle.addEventListener("pointerenter", () => look(circle));
-    circle.addEventListener("focus", () => look(circle));
-    circle.addEventListener("pointerleave", () => { preview.hidden = true; });
-    circle.addEventListener("blur", () => { preview.hidden = true; });
-    circle.addEventListener("click", open);
-    circle.addEventListener("keydown", (event) => {
+    point.addEventListener("pointerenter", () => look(point));
+    point.addEventListener("focus", () => look(point));
+    point.addEventListener("pointerleave", () => { preview.hidden = true; });
+    point.addEventListener("blur", () => { preview.hidden = true; });
+    point.addEventListener("click", open);
+    point.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") {
         event.preventDefault();
         open();
@@ -86,8 +86,8 @@ for (const plot of document.querySelectorAll(".points")) {
       const step = steps[event.key];
       if (!step) return;
       event.preventDefault();
-      const next = circles[(circles.indexOf(circle) + step + circles.length) % circles.length];
-      circle.tabIndex = -1;
+      const next = points[(points.indexOf(point) + step + points.length) % points.length];
+      point.tabIndex = -1;
       next.tabIndex = 0;
       next.focus();
     });
