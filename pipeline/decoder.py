@@ -33,15 +33,24 @@ class Decoder:
 
     @classmethod
     def from_pretrained(
-        cls, *, vqvae: Path | str, flow: Path | str | None, device: torch.device
+        cls,
+        *,
+        vqvae: Path | str,
+        flow: Path | str | None,
+        device: torch.device,
+        decode_only: bool = False,
     ) -> Decoder:
-        """Load the folders that `train_vqvae` and `train_decoder` made; `flow` None: there is none.
+        """Load the folders that `train_vqvae` and `train_decoder` made.
+
+        Args:
+            flow: None: there is no flow decoder.
+            decode_only: nothing will be encoded by its VQ-VAE; it is there a second sooner.
 
         Raises:
             UserError: a file is missing or damaged, or the folders do not belong together.
         """
         return cls(
-            VQVAE.from_pretrained(vqvae).to(device),
+            VQVAE.from_pretrained(vqvae, decode_only=decode_only).to(device),
             None if flow is None else FlowDecoder.from_pretrained(flow).to(device),
         )
 

@@ -22,6 +22,7 @@ BLIP = Path("models/blip")
 VQVAE = Path("models/vqvae")
 DECODER = Path("models/decoder")
 PIXELSNAIL = Path("models/pixelsnail")
+PAINTER = Path("models/painter.json")
 
 METRICS = Path("metrics")
 SPREAD = Path("docs/spread.json")  # made by `python -m apps.spread`, not by a stage

@@ -45,7 +45,7 @@ def test_models_are_saved_and_loaded_by_either(tmp_path: Path, kind: type) -> No
     assert isinstance(load_prior(places["prior"]), type(painter.prior))
     device = torch.device("cpu")
     folders = {name: places[name] for name in ("blip", "prior", "vqvae", "decoder")}
-    assert Painter.from_pretrained(**folders, device=device).device == device
+    assert Painter.from_folders(**folders, device=device).device == device
 
 
 @pytest.mark.parametrize("kind", [str, Path])

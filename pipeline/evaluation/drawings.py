@@ -56,6 +56,7 @@ def draw(
     return draw_latents(
         latent_vectors(judged.vqvae, test.codes).numpy(),
         [pair.main_object for pair in test.pairs],
+        [pair.image for pair in test.pairs],
         tables=tables,
         pictures=pictures,
         seed=seed,
@@ -63,9 +64,18 @@ def draw(
 
 
 def draw_latents(
-    latents: np.ndarray, labels: Sequence[str], *, tables: Path, pictures: Path, seed: int
+    latents: np.ndarray,
+    labels: Sequence[str],
+    names: Sequence[str],
+    *,
+    tables: Path,
+    pictures: Path,
+    seed: int,
 ) -> dict[str, str]:
     """Draw latents (N, D) in the plane, each as a table for `dvc plots` and as a picture.
+
+    Args:
+        labels, names: (N,) of each latent's picture; "" for no label.
 
     Returns:
         What could not be drawn, and why; its table has no rows, and its picture no points.
@@ -77,15 +87,15 @@ def draw_latents(
     }
     for name, method in methods.items():
         try:
-            points, drawn = method(latents), labels
+            points, drawn, of = method(latents), labels, names
         except Unmeasurable as reason:
             left_out[f"latents.{name}"] = str(reason)
-            points, drawn = np.empty((0, 2)), []
+            points, drawn, of = np.empty((0, 2)), [], []
         rows = [
-            {"x": x, "y": y, "label": label or "none"}
-            for (x, y), label in zip(points.tolist(), drawn, strict=True)
+            {"x": x, "y": y, "label": label or "none", "image": name}
+            for (x, y), label, name in zip(points.tolist(), drawn, of, strict=True)
         ]
-        write_tsv(tables / f"{name}.tsv", rows, columns=("x", "y", "label"))
+        write_tsv(tables / f"{name}.tsv", rows, columns=("x", "y", "label", "image"))
         scatter(
             pictures / f"latents_{name}.png",
             points,

@@ -26,6 +26,7 @@ from transformers.models.blip.modeling_blip import (
 from pipeline.data.tokenizer import ENCODE
 from pipeline.errors import UserError
 from pipeline.files import replacing
+from pipeline.models.blip_reader import PREPROCESSOR, load_preprocessor, normalised
 from pipeline.models.blip_sizes import BlipSizes
 from pipeline.sealing import check_folder, seal_folder
 
@@ -34,7 +35,6 @@ M = TypeVar("M", bound=BlipPreTrainedModel)
 # Of the pictures that CLIP was trained on; BLIP's checkpoints were fed with these too.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-PREPROCESSOR = "preprocessor_config.json"
 BICUBIC = 3  # Pillow's number for it, which the preprocessor's file holds
 
 
@@ -90,9 +90,7 @@ class BlipCheckpoint:
 
     def pixels(self, images: Tensor) -> Tensor:
         """uint8 (B, S, S, 3) of the models' size → normalised float (B, 3, S, S)."""
-        mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
-        return images.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std).contiguous()
+        return normalised(images, self.mean, self.std)
 
     def save(self, folder: Path | str) -> None:
         """Write both checkpoints; `folder` appears when it is whole."""
@@ -129,7 +127,7 @@ class BlipCheckpoint:
         folder = Path(folder)
         check_folder(folder)
         retrieval, captioner = folder / "retrieval", folder / "captioner"
-        first, second = (_load_preprocessor(part) for part in (retrieval, captioner))
+        first, second = (load_preprocessor(part) for part in (retrieval, captioner))
         if first != second:
             raise UserError(f"{folder}: retrieval and captioner normalise pictures differently")
         checkpoint = cls(
@@ -261,14 +259,3 @@ def _load_tokenizer(folder: Path) -> BertTokenizer:
         return BertTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder}: no tokenizer: {' '.join(str(error).split())[:200]}") from None
-
-
-def _load_preprocessor(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    path = folder / PREPROCESSOR
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(values["image_mean"]), tuple(values["image_std"])
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: expected JSON with image_mean and image_std") from None

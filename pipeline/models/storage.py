@@ -37,11 +37,12 @@ def save_model(model: nn.Module, config: Section, folder: Path | str) -> None:
         (aside / CONFIG).write_text(about, encoding="utf-8", newline="\n")
 
 
-def load_model(folder: Path | str, build: type[M]) -> M:
+def load_model(folder: Path | str, build: type[M], **given: Any) -> M:
     """Build a model from `folder`, in evaluation mode.
 
     Args:
         build: the model's class; it takes what its config holds by name.
+        given: what the class takes besides.
 
     Raises:
         UserError: a file is missing, damaged or of another model.
@@ -56,7 +57,7 @@ def load_model(folder: Path | str, build: type[M]) -> M:
         weights = folder / WEIGHTS
         if digest(weights) != whole:
             raise UserError(f"{weights}: damaged, by the checksum in {CONFIG}; make it again")
-        model = build(**tuples(values))
+        model = build(**tuples(values), **given)
         model.load_state_dict(load_file(weights))
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; run the stage that makes it") from None
