@@ -37,6 +37,15 @@ def test_texts_and_matches_are_those_of_transformers_bit_by_bit(folder):
     assert np.array_equal(reader.match(images, TEXTS), blip.match(images, TEXTS))
 
 
+def test_what_the_last_layer_forgets_of_a_text_its_tokens_still_tell(folder):
+    reader = BlipReader.from_pretrained(folder)
+    last = reader.retrieval.text_encoder.encoder["layer"][-1].output.LayerNorm
+    torch.nn.init.zeros_(last.weight)  # as for BLIP's "two birds" and "three birds"
+    condition = reader.embed_texts(["a red square", "a blue square"])
+    assert torch.equal(condition.pooled[0], condition.pooled[1])
+    assert (condition.tokens[0, 2] - condition.tokens[1, 2]).norm() > 0.5
+
+
 def test_pieces_are_those_of_transformers_and_its_tokenizer_stays_as_it_is():
     tokenizer = train_tokenizer(["A red square, äpfel"], vocab_size=60, max_length=9)
     before = tokenizer.backend_tokenizer.to_str()

@@ -79,11 +79,14 @@ class Blip(BlipReader):
             captions += self.tokenizer.batch_decode(written[:, 1:], skip_special_tokens=True)
         return [caption.strip() for caption in captions]
 
-    def _read(self, ids: Tensor, present: Tensor, pictures: Tensor | None = None) -> Tensor:
-        states: Tensor = self.retrieval.text_encoder(
-            input_ids=ids, attention_mask=present.long(), encoder_hidden_states=pictures
-        ).last_hidden_state
-        return states
+    def _read(self, ids: Tensor, present: Tensor, pictures: Tensor | None = None) -> list[Tensor]:
+        states: tuple[Tensor, ...] = self.retrieval.text_encoder(
+            input_ids=ids,
+            attention_mask=present.long(),
+            encoder_hidden_states=pictures,
+            output_hidden_states=True,
+        ).hidden_states
+        return list(states)
 
     def _see(self, pixels: Tensor) -> Tensor:
         states: Tensor = self.retrieval.vision_model(pixels).last_hidden_state

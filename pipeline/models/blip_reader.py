@@ -116,16 +116,24 @@ class BlipReader:
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> TextCondition:
-        """Texts → their states in float32, on the CPU; each cut to what the text model takes."""
+        """Texts → what conditions a model, in float32 on the CPU; each cut to what BLIP takes.
+
+        Pooled is the last layer's class state, projected; tokens are means over all layers.
+        """
         ids = self.pieces.ids(texts)
         longest = max((len(row) for row in ids), default=0)
         pooled = torch.zeros(len(ids), self.embed_dim)
         tokens = torch.zeros(len(ids), longest, self.retrieval.text_proj.in_features)
         mask = torch.zeros(len(ids), longest, dtype=torch.bool)
         for rows, batch, present in self._by_length(ids):
-            states = self._read(batch, present)  # (B, T, C)
-            pooled[rows] = F.normalize(self.retrieval.text_proj(states[:, 0]), dim=-1).cpu()
-            tokens[rows, : batch.shape[1]] = (states * present[:, :, None]).cpu()
+            states = self._read(batch, present)
+            classes = states[-1][:, 0]  # (B, C)
+            pooled[rows] = F.normalize(self.retrieval.text_proj(classes), dim=-1).cpu()
+            # The last layer tells what BLIP sees in pictures: "two birds" and "three birds" are
+            # nearly one there. The mean over all layers, each normalised, still has the words
+            # (https://arxiv.org/abs/2506.08210).
+            mixed = torch.stack(states).mean(dim=0)  # (B, T, C)
+            tokens[rows, : batch.shape[1]] = (mixed * present[:, :, None]).cpu()
             mask[rows, : batch.shape[1]] = present.cpu()
         return TextCondition(pooled, tokens, mask)
 
@@ -139,13 +147,13 @@ class BlipReader:
         for rows, batch, present in self._by_length(ids, most=self._image_batch()):
             batch[:, 0] = self.encode_id
             states = self._read(batch, present, self._see(self._pixels(images[rows.numpy()])))
-            logits = self.retrieval.itm_head(states[:, 0])  # (B, 2): no match, match
+            logits = self.retrieval.itm_head(states[-1][:, 0])  # (B, 2): no match, match
             scores[rows] = logits.float().softmax(dim=1)[:, 1].cpu()
         return scores.numpy()
 
-    def _read(self, ids: Tensor, present: Tensor, pictures: Tensor | None = None) -> Tensor:
-        """Texts → their states (B, T, C), read beside the states of pictures if there are any."""
-        states: Tensor = self.retrieval.text_encoder(ids, present, pictures)
+    def _read(self, ids: Tensor, present: Tensor, pictures: Tensor | None = None) -> list[Tensor]:
+        """The words' own states (B, T, C), then each layer's, beside pictures' if there are any."""
+        states: list[Tensor] = self.retrieval.text_encoder(ids, present, pictures)
         return states
 
     def _see(self, pixels: Tensor) -> Tensor:

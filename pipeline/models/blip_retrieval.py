@@ -95,16 +95,18 @@ class TextEncoder(nn.Module):
         ]
         self.encoder = nn.ModuleDict({"layer": nn.ModuleList(layers)})
 
-    def forward(self, ids: Tensor, present: Tensor, pictures: Tensor | None) -> Tensor:
+    def forward(self, ids: Tensor, present: Tensor, pictures: Tensor | None) -> list[Tensor]:
+        """The states (B, T, C) of ids (B, T): the words' own, then each layer's."""
         table = self.embeddings
         places = torch.arange(ids.shape[1], device=ids.device)[None]
         x = table["word_embeddings"](ids) + table["position_embeddings"](places)  # (B, T, C)
         x = table["LayerNorm"](x)
         hidden = torch.zeros(present.shape, device=x.device, dtype=x.dtype)
         hidden = hidden.masked_fill(~present, torch.finfo(x.dtype).min)[:, None, None]
+        states = [x]
         for layer in cast("nn.ModuleList", self.encoder["layer"]):
-            x = layer(x, hidden, pictures)
-        return cast("Tensor", x)
+            states.append(layer(states[-1], hidden, pictures))
+        return states
 
 
 class TextLayer(nn.Module):
