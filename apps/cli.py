@@ -50,6 +50,9 @@ def paint(
     candidates: Annotated[
         int | None, typer.Option(help="Drawn for each picture; BLIP picks the one that fits best.")
     ] = None,
+    decoder_steps: Annotated[
+        int | None, typer.Option(help="In which detail is drawn; 0: none is, pictures are soft.")
+    ] = None,
 ) -> None:
     """Paint prompts; settings that are not given are those that the models were judged with."""
     from apps.painting import paint_files, read_prompts
@@ -66,6 +69,7 @@ def paint(
             "top_p": top_p,
             "top_k": top_k,
             "candidates": candidates,
+            "decoder_steps": decoder_steps,
         },
     )
 

@@ -6,6 +6,7 @@ where Chromium and Playwright are: `python -m pytest tests/test_demo.py -rs` say
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -56,10 +57,16 @@ def studio(run: Path) -> Studio:
     return Studio(PainterFolder.read(run / "models"), run)
 
 
+def paint(studio: Studio, text, **changes):
+    dials = {**DIALS, **changes}
+    settings = studio.settings_of(guidance=dials["guidance"], temperature=dials["temperature"])
+    return studio.paint(text, settings, number=dials["number"], seed=dials["seed"])
+
+
 def test_each_line_is_painted_as_often_as_asked(studio):
-    paintings = list(studio.paint("A red square\n\nA blue square\n", **{**DIALS, "number": 2}))
+    paintings = list(paint(studio, "A red square\n\nA blue square\n", number=2))
     assert [painting.sample for painting in paintings] == [0, 1, 0, 1]
-    alone = next(iter(studio.paint("A blue square", **DIALS)))
+    alone = next(iter(paint(studio, "A blue square")))
     assert np.array_equal(alone.image, paintings[2].image)
 
 
@@ -87,7 +94,7 @@ def test_each_line_is_painted_as_often_as_asked(studio):
 )
 def test_whatever_cannot_be_painted_is_one_line_and_nothing_is_painted(studio, text, changes, said):
     with pytest.raises(UserError) as told:
-        next(iter(studio.paint(text, **{**DIALS, **changes})))
+        next(iter(paint(studio, text, **changes)))
     assert said in str(told.value)
     assert "\n" not in str(told.value)
     assert len(str(told.value)) < 200
@@ -110,11 +117,13 @@ def test_without_training_pictures_or_a_measured_threshold_nothing_is_claimed(ru
 
 
 def test_a_picture_of_the_page_says_what_it_was_painted_from(studio):
-    painting = next(iter(studio.paint("A red square", **{**DIALS, "seed": 5})))
-    image = studio.png(painting, seed=5)
-    assert image.text["prompt"] == "A red square"
-    assert image.text["seed"] == "5"
-    assert np.array_equal(np.asarray(image), painting.image)
+    settings = studio.settings_of(guidance=3.0, temperature=0.5)
+    painting = next(studio.paint("A red square", settings, number=1, seed=5))
+    facts = studio.png(painting, settings, seed=5).text
+    told = json.loads(facts["settings"])
+    assert told["guidance_scale"] == 3.0
+    again = studio.painter.paint(facts["prompt"], seed=int(facts["seed"]), **told)[0]
+    assert np.array_equal(again.image, painting.image)
 
 
 @pytest.mark.skipif(bool(find_spec("gradio")), reason="Gradio is installed here")

@@ -15,7 +15,9 @@ from painters import write_painter
 from PIL import Image
 from tiny import ROOT
 
+from apps import card
 from apps import export as sharing
+from apps.review.freshness import Stale
 from pipeline import hub
 from pipeline.errors import UserError
 from pipeline.painter import Painter
@@ -73,22 +75,33 @@ def test_an_export_leaves_out_what_paints_nothing(project, tmp_path):
 
 def test_the_card_has_the_runs_own_figures_settings_data_and_licence(project, tmp_path):
     sharing.export(project / "models", tmp_path / "shared")
-    card = (tmp_path / "shared/README.md").read_text()
-    assert SENTENCE in card
-    assert "x\n" not in card.split("## Settings")[0].split(SENTENCE)[1]
-    assert "| guidance_scale | 1.5 |" in card
-    assert "Pictures: 9 train, 2 test; from 11 rows" in card
-    assert card.startswith("---\nlicense: mit\n")
+    text = (tmp_path / "shared/README.md").read_text()
+    assert SENTENCE in text
+    assert "x\n" not in text.split("## Settings")[0].split(SENTENCE)[1]
+    assert "| guidance_scale | 1.5 |" in text
+    assert "Pictures: 9 train, 2 test; from 11 rows" in text
+    assert text.startswith("---\nlicense: mit\n")
 
 
 def test_a_card_of_others_data_claims_no_licence_and_without_a_report_no_figure(project, tmp_path):
     write_painter(tmp_path / "run/models")
     (tmp_path / "run/params.yaml").write_text("data: {source: musti}\n")
     sharing.export(tmp_path / "run/models", tmp_path / "shared")
-    card = (tmp_path / "shared/README.md").read_text()
-    assert card.startswith("---\nlicense: other\n")
-    assert "There is no report beside these models." in card
-    assert "MIT, like the code; no data of others" not in card
+    text = (tmp_path / "shared/README.md").read_text()
+    assert text.startswith("---\nlicense: other\n")
+    assert "There is no report beside these models." in text
+    assert "MIT, like the code; no data of others" not in text
+
+
+def test_figures_that_dvc_calls_stale_are_not_told(tmp_path, monkeypatch):
+    write_painter(tmp_path / "run/models")
+    (tmp_path / "run/metrics").mkdir()
+    (tmp_path / "run/metrics/report.md").write_text(f"# What\n\n{SENTENCE}\n")
+    (tmp_path / "run/dvc.lock").write_text("")
+    monkeypatch.setattr(card, "stale_stages", lambda _: [Stale("evaluate", 1, "generate ran")])
+    with pytest.raises(UserError, match="evaluate is stale, so its figures may not be of these"):
+        sharing.export(tmp_path / "run/models", tmp_path / "shared")
+    assert not (tmp_path / "shared").exists()
 
 
 def test_a_folder_that_holds_something_is_left_alone(project, tmp_path):

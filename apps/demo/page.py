@@ -49,13 +49,12 @@ def page(studio: Studio) -> gr.Blocks:
         shown, originals = [], []
         progress(0, desc="reading the prompts")
         try:
-            paintings = studio.paint(
-                text, number=number, seed=seed, guidance=guidance, temperature=temperature
-            )
+            wanted = studio.settings_of(guidance=guidance, temperature=temperature)
+            paintings = studio.paint(text, wanted, number=number, seed=seed)
             total = len(text.splitlines()) * number if isinstance(text, str) else 1
             for done, painting in enumerate(paintings, start=1):
                 caption = f"{painting.match:.2f} {painting.prompt}"
-                shown.append((studio.png(painting, seed=int(seed)), caption))
+                shown.append((studio.png(painting, wanted, seed=int(seed)), caption))
                 originals.append(painting.image)
                 progress(min(1.0, done / total), desc=f"{done} painted")
                 yield shown, originals, None, ""

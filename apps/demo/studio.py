@@ -25,6 +25,7 @@ from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.painter import Painter, Painting
 from pipeline.painter_folder import PainterFolder
 from pipeline.painting_files import save_png
+from pipeline.sampling_settings import PaintSettings
 from stages import layout
 
 MAX_LETTERS = 2000  # of all prompts of a request
@@ -53,8 +54,20 @@ class Studio:
         self.painter, self.run = Painter.load(found), run
         self.settings = found.settings
 
+    def settings_of(self, *, guidance: Any, temperature: Any) -> PaintSettings:
+        """The judged settings, but for two.
+
+        Raises:
+            UserError: one of them is no number, or out of its range.
+        """
+        changes = {
+            "guidance_scale": _between("guidance", guidance, *GUIDANCE),
+            "temperature": _between("temperature", temperature, *TEMPERATURE),
+        }
+        return self.settings.model_copy(update=changes)
+
     def paint(
-        self, text: Any, *, number: Any, seed: Any, guidance: Any, temperature: Any
+        self, text: Any, settings: PaintSettings, *, number: Any, seed: Any
     ) -> Iterator[Painting]:
         """Paint each line of `text` `number` times, one line after the other.
 
@@ -68,15 +81,9 @@ class Studio:
                 f"{len(prompts)} prompts, {number} pictures of each: at most {MAX_PICTURES} at once"
             )
         seed = _whole("seed", seed, 0, MAX_SEED)
-        changes: dict[str, Any] = {
-            "guidance_scale": _between("guidance", guidance, *GUIDANCE),
-            "temperature": _between("temperature", temperature, *TEMPERATURE),
-        }
         self.painter.blip.check_prompts(prompts)
         for prompt in prompts:
-            yield from self.painter.paint(
-                prompt, self.settings, samples=number, seed=seed, **changes
-            )
+            yield from self.painter.paint(prompt, settings, samples=number, seed=seed)
 
     def _prompts(self, text: Any) -> list[str]:
         if not isinstance(text, str):
@@ -137,7 +144,7 @@ class Studio:
                 return float(value)
         return None
 
-    def png(self, painting: Painting, *, seed: int) -> Image.Image:
+    def png(self, painting: Painting, settings: PaintSettings, *, seed: int) -> Image.Image:
         """A painting that, saved as a PNG, says what it was painted from."""
         stream = io.BytesIO()
         facts = {
@@ -145,7 +152,7 @@ class Studio:
             "seed": str(seed),
             "sample": str(painting.sample),
             "match": f"{painting.match:.4f}",
-            "settings": json.dumps(self.settings.model_dump()),
+            "settings": json.dumps(settings.model_dump()),
         }
         save_png(stream, painting.image, facts)
         return Image.open(stream)
