@@ -77,8 +77,8 @@ def paint_files(
 
     painter = Painter.load(found)
     painter.blip.check_prompts(prompts)
-    if settings.top_k > (n_embed := painter.decoder.vqvae.config.n_embed):
-        raise UserError(f"top_k = {settings.top_k}: at most {n_embed}, for there are no more codes")
+    if settings.top_k > painter.n_embed:
+        raise UserError(f"top_k = {settings.top_k}: at most {painter.n_embed}, the number of codes")
     out.mkdir(parents=True, exist_ok=True)
     facts = {"models": found.fingerprint, "settings": json.dumps(settings.model_dump())}
     shown: list[Painting] = []

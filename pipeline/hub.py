@@ -18,10 +18,13 @@ def is_name(where: Path | str) -> bool:
     return isinstance(where, str) and bool(NAME.fullmatch(where)) and not Path(where).exists()
 
 
-def fetched(name: str) -> Path:
+def fetched(name: str, *, needs: str) -> Path:
     """The folder of a repository's newest revision, which is fetched unless it is here.
 
     Only what a painter is made of is asked for: JSON and safetensors. Nothing in it executes.
+
+    Args:
+        needs: the file without which the others are not asked for: they may be large.
 
     Raises:
         UserError: there is no such repository, or no hub within reach and nothing kept.
@@ -30,6 +33,7 @@ def fetched(name: str) -> Path:
     from huggingface_hub.errors import HTTPError  # of the HTTP library that this release uses
 
     try:
+        huggingface_hub.hf_hub_download(name, needs)
         return Path(
             huggingface_hub.snapshot_download(name, allow_patterns=["*.json", "*.safetensors"])
         )

@@ -65,6 +65,16 @@ class Painter:
         self.blip, self.prior, self.decoder = blip, prior, decoder
         self.device = decoder.device
 
+    @property
+    def image_size(self) -> int:
+        """Side of the pictures, in pixels."""
+        return self.decoder.vqvae.config.image_size
+
+    @property
+    def n_embed(self) -> int:
+        """How many codes there are."""
+        return self.decoder.vqvae.config.n_embed
+
     @classmethod
     def from_pretrained(
         cls, folder: Path | str, *, device: torch.device | str | None = None

@@ -52,7 +52,7 @@ class PainterFolder:
         Raises:
             UserError: there is none, or it is damaged.
         """
-        return cls.read(hub.fetched(str(where)) if hub.is_name(where) else where)
+        return cls.read(hub.fetched(str(where), needs=ABOUT) if hub.is_name(where) else where)
 
     def write(self, path: Path | str) -> None:
         """Write it to `path`; the parts must lie in folders beside it."""

@@ -35,8 +35,8 @@ def main() -> None:
     }
     painter = Painter.from_folders(**parts, device=best_device())
     painter.blip.check_prompts(settings.prompts)
-    if settings.top_k > (n_embed := painter.decoder.vqvae.config.n_embed):
-        raise UserError(f"{layout.PARAMS}: generate.top_k = {settings.top_k}: at most {n_embed}")
+    if (k := settings.top_k) > painter.n_embed:
+        raise UserError(f"{layout.PARAMS}: generate.top_k = {k}: at most {painter.n_embed}")
     # A data set's captions may be whole passages: they are cut here as they were in training.
     paintings = painter.paint(
         prompts,

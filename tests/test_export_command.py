@@ -142,6 +142,15 @@ def test_what_was_pushed_is_fetched_by_its_name_and_paints_the_same_bytes(
     assert Image.open(here).tobytes() == Image.open(there).tobytes()
 
 
+def test_of_a_repository_that_is_no_painter_nothing_large_is_fetched(server, tmp_path):
+    server.repositories["big/model"] = {"model.safetensors": b"x" * 100, "config.json": b"{}"}
+    server.private["big/model"] = False
+    done = command(server, tmp_path, "paint", "A red square", "--models", "big/model")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: big/model: no such folder here, and on the hub: ")
+    assert not [asked for asked in server.asked if "model.safetensors" in asked]
+
+
 def test_a_push_that_is_not_allowed_is_one_line(server, project, tmp_path):
     done = command(
         server, tmp_path, "export", "shared", "--models", str(project / "models"),

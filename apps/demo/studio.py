@@ -129,9 +129,7 @@ class Studio:
             raise UserError("the training pictures are not on this machine")
         pairs = read_pairs(self.run / layout.PAIRS)
         names = sorted({pair.image for pair in pairs if pair.split == "train" and pair.caption})
-        return load_images(
-            self.run / layout.IMAGES, names, self.painter.decoder.vqvae.config.image_size
-        )
+        return load_images(self.run / layout.IMAGES, names, self.painter.image_size)
 
     @cached_property
     def threshold(self) -> float | None:

@@ -24,6 +24,8 @@ from pipeline.params import load_section
 from pipeline.training.blip import BlipTask
 from pipeline.training.blip_data import Matches
 from pipeline.training.blip_settings import BlipSettings
+from pipeline.training.decoder import DecoderTask
+from pipeline.training.decoder_settings import DecoderSettings
 from pipeline.training.loop import Task
 from pipeline.training.pixelsnail import LevelCodes, PixelSNAILTask
 from pipeline.training.pixelsnail_settings import PixelSNAILSettings
@@ -44,13 +46,17 @@ def training_seconds(params: Path) -> Iterator[tuple[str, float | None]]:
     torch.manual_seed(0)
     blip = load_section(params, "blip", BlipSettings)
     vqvae = load_section(params, "vqvae", VQVAESettings)
+    decoder = load_section(params, "decoder", DecoderSettings)
     prior = load_section(params, "pixelsnail", PixelSNAILSettings)
     scratch = load_section(params, "pretrained", Pretrained).blip == OFF
     yield "BLIP", _timed(_blip(blip), blip.batch_size) * blip.steps if scratch else None
     texts = _texts(blip)
     model = vqvae.build(blip.projection_dim)
-    task = _vqvae(vqvae, model, texts)
+    known = CaptionedImages(torch.from_numpy(_noise(vqvae.image_size)), texts.pooled)
+    task: Task = VQVAETask(model, known, known, vqvae)
     yield "VQ-VAE", _timed(task, vqvae.batch_size) * vqvae.steps
+    task = DecoderTask(decoder.build(model), model, known, known, decoder)
+    yield "decoder", _timed(task, decoder.batch_size) * decoder.steps
     yield (
         "PixelSNAIL",
         sum(_timed(task, prior.batch_size) * prior.steps for task in _levels(prior, model, texts)),
@@ -110,11 +116,6 @@ def _blip(settings: BlipSettings) -> Task:
             tokenizer=checkpoint.tokenizer,
         )
     return BlipTask(checkpoint, known, known, settings)
-
-
-def _vqvae(settings: VQVAESettings, model: VQVAE, texts: TextCondition) -> Task:
-    known = CaptionedImages(torch.from_numpy(_noise(settings.image_size)), texts.pooled)
-    return VQVAETask(model, known, known, settings)
 
 
 def _levels(settings: PixelSNAILSettings, vqvae: VQVAE, texts: TextCondition) -> Iterator[Task]:
