@@ -95,7 +95,7 @@ def test_checkpoints_of_an_interrupted_run_are_told(project, monkeypatch):
 
 def test_every_training_is_timed_by_steps_of_its_own_sizes(project):
     times = dict(training_seconds(project / "params.yaml"))
-    assert list(times) == ["BLIP", "VQ-VAE", "PixelSNAIL"]
+    assert list(times) == ["BLIP", "VQ-VAE", "decoder", "PixelSNAIL"]
     assert all(seconds > 0 for seconds in times.values())
 
 
