@@ -130,7 +130,7 @@ def test_the_temperature_stays_within_its_bounds(pairs, images):
 def test_from_scratch_both_models_share_one_vision_tower():
     blip = build()
     assert blip.captioner.vision_model is blip.retrieval.vision_model
-    names = [name for name, _ in BlipObjectives(blip).named_parameters()]
+    names = [name for name, _ in BlipObjectives(blip, settings()).named_parameters()]
     assert not any(name.startswith("captioner.vision_model") for name in names)
     decoder = blip.captioner.text_decoder
     assert decoder.cls.predictions.decoder.weight is decoder.bert.embeddings.word_embeddings.weight
@@ -228,7 +228,8 @@ def test_a_checkpoint_is_trained_on_with_a_vision_tower_for_each_model(
         ({"patch_size": 7}, "multiple of patch_size"),
         ({"heads": 3}, "multiple of heads"),
         ({"caption_max_length": 17}, "at most max_text_length"),
-        ({"max_shift": 16}, "less than image_size"),
+        ({"views": {**SETTINGS["views"], "max_shift": 16}}, "less than image_size"),
+        ({"negatives": dict.fromkeys(SETTINGS["negatives"], 0.0)}, "expected one above"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(change, said):

@@ -62,6 +62,16 @@ class Blip:
         """D, the length of pooled embeddings."""
         return self.retrieval.text_proj.out_features
 
+    @property
+    def match_threshold(self) -> float:
+        """From this probability on a picture and a caption are called matched."""
+        return self.checkpoint.thresholds.captions
+
+    @property
+    def passage_threshold(self) -> float:
+        """The same of a picture and a passage."""
+        return self.checkpoint.thresholds.passages
+
     def longest(self, texts: Sequence[str]) -> int:
         """T, the tokens of the longest of these texts."""
         return max((len(row) for row in token_ids(self.tokenizer, texts)), default=0)

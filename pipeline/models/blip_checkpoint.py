@@ -8,7 +8,7 @@ them, and `BlipProcessor.from_pretrained` their preprocessing.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from transformers.models.blip.modeling_blip import (
 
 from pipeline.data.tokenizer import ENCODE
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import replacing, write_json
 from pipeline.models.blip_sizes import BlipSizes
 from pipeline.sealing import check_folder, seal_folder
 
@@ -35,7 +35,22 @@ M = TypeVar("M", bound=BlipPreTrainedModel)
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 PREPROCESSOR = "preprocessor_config.json"
+THRESHOLDS = "matching.json"
 BICUBIC = 3  # Pillow's number for it, which the preprocessor's file holds
+
+
+@dataclass(frozen=True)
+class MatchThresholds:
+    """From which probability on a picture and a text are called matched.
+
+    What is set is the published head's own; training chooses others on validation.
+
+    Attributes:
+        captions, passages: of a picture's captions, and of the longer texts beside it.
+    """
+
+    captions: float = 0.5
+    passages: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,7 @@ class BlipCheckpoint:
 
     Attributes:
         mean, std: of pictures in [0, 1], one for each of red, green, blue.
+        thresholds: of matching.
     """
 
     retrieval: BlipForImageTextRetrieval
@@ -51,6 +67,7 @@ class BlipCheckpoint:
     tokenizer: BertTokenizer
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
+    thresholds: MatchThresholds = MatchThresholds()
 
     @property
     def image_size(self) -> int:
@@ -117,6 +134,7 @@ class BlipCheckpoint:
                 self.tokenizer.save_pretrained(aside / name)
                 text = json.dumps(preprocessor, indent=2) + "\n"
                 (aside / name / PREPROCESSOR).write_text(text, encoding="utf-8")
+            write_json(aside / THRESHOLDS, asdict(self.thresholds))
             seal_folder(aside)
 
     @classmethod
@@ -137,6 +155,7 @@ class BlipCheckpoint:
             _load_model(BlipForConditionalGeneration, captioner),
             _load_tokenizer(retrieval),
             *first,
+            _load_thresholds(folder / THRESHOLDS),
         )
         sizes = [_image_size(checkpoint.retrieval), _image_size(checkpoint.captioner)]
         if sizes[0] != sizes[1]:
@@ -261,6 +280,16 @@ def _load_tokenizer(folder: Path) -> BertTokenizer:
         return BertTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder}: no tokenizer: {' '.join(str(error).split())[:200]}") from None
+
+
+def _load_thresholds(path: Path) -> MatchThresholds:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return MatchThresholds(float(values["captions"]), float(values["passages"]))
+    except FileNotFoundError:
+        return MatchThresholds()  # as published checkpoints come
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: expected JSON with captions and passages") from None
 
 
 def _load_preprocessor(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:

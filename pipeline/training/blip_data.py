@@ -81,6 +81,7 @@ class Matches:
         captions: all distinct captions; `captions_of` says whose.
         passages: texts with a label, a row for each (picture, text) of the source.
         is_match: (passages,) bool, what the label says.
+        labels: (N,) int64, one number for each thing that pictures are of; -1: unknown.
         known: sorted int64 keys `picture * len(captions) + caption` of all pairs that match.
     """
 
@@ -90,6 +91,7 @@ class Matches:
     passages: Texts
     passages_of: Choice
     is_match: Tensor
+    labels: Tensor
     known: Tensor
 
     @classmethod
@@ -124,6 +126,12 @@ class Matches:
         for pair in pairs:
             if pair.caption:
                 captions_of[picture[pair.image]].add(caption[pair.caption])
+        things = {pair.main_object: -1 for pair in pairs if not pair.main_object}
+        labels = [-1] * len(names)
+        for pair in pairs:
+            if pair.image in picture:
+                number = things.setdefault(pair.main_object, len(things))
+                labels[picture[pair.image]] = max(number, labels[picture[pair.image]])
         for row, pair in enumerate(labelled):
             passages_of[picture[pair.image]].append(row)
         known = [
@@ -136,6 +144,7 @@ class Matches:
             passages=Texts.of([p.text for p in labelled], tokenizer),
             passages_of=Choice.of(passages_of),
             is_match=torch.tensor([p.match == "YES" for p in labelled], dtype=torch.bool),
+            labels=torch.tensor(labels),
             known=torch.tensor(known),
         )
 
@@ -144,5 +153,9 @@ class Matches:
 
     def matching(self, pictures: Tensor, captions: Tensor) -> Tensor:
         """Which of these captions describe which of these pictures: bool (pictures, captions)."""
-        keys = pictures[:, None] * len(self.captions.ids) + captions
+        return self.is_known(pictures[:, None], captions)
+
+    def is_known(self, pictures: Tensor, captions: Tensor) -> Tensor:
+        """Whether each of these captions describes the picture at its side: bool."""
+        keys = pictures * len(self.captions.ids) + captions
         return torch.isin(keys, self.known.to(keys.device))
