@@ -93,13 +93,13 @@ def train(settings: BlipSettings, *, seed: int, saved: Path) -> tuple[Blip, floa
     pairs = read_pairs(layout.PAIRS)
     torch.manual_seed(seed)
     blip = settings.start([p for p in pairs if p.split == "train"], pretrained=layout.PRETRAINED)
-    parts = (
+    known, val = (
         Matches.load(
             pairs, split, images=layout.IMAGES, image_size=blip.image_size, tokenizer=blip.tokenizer
         )
         for split in ("train", "val")
     )
-    task = BlipTask(blip, *parts, settings)
+    task = BlipTask(blip, known, val, settings)
     start = time.process_time()
     fit(
         task,

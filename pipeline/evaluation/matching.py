@@ -75,8 +75,9 @@ def auc(matched: np.ndarray, mismatched: np.ndarray) -> Figures:
 
 def _above(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
     """For each score the share of the sorted others that lie below it, equal ones by half."""
-    ends = (np.searchsorted(others, scores, side=side) for side in ("left", "right"))
-    return sum(ends) / (2 * len(others))
+    below, upto = (np.searchsorted(others, scores, side=side) for side in ("left", "right"))
+    found: np.ndarray = (below + upto) / (2 * len(others))
+    return found
 
 
 def matched_only(matched: np.ndarray, *, threshold: float) -> Figures:

@@ -8,6 +8,7 @@ them, and `BlipProcessor.from_pretrained` their preprocessing.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +37,7 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 PREPROCESSOR = "preprocessor_config.json"
 THRESHOLDS = "matching.json"
+SHARPER = 2.0  # than other weights begin: how much a patch heeds those that are like it
 BICUBIC = 3  # Pillow's number for it, which the preprocessor's file holds
 
 
@@ -187,6 +189,8 @@ def build_checkpoint(sizes: BlipSizes, tokenizer: BertTokenizer) -> BlipCheckpoi
     with torch.no_grad():
         place = retrieval.vision_model.embeddings.position_embedding
         place.copy_(grid_positions(sizes.image_size // sizes.patch_size, sizes.hidden_size))
+        for layer in retrieval.vision_model.encoder.layers:
+            look_around(layer.self_attn.qkv.weight)
     return BlipCheckpoint(retrieval.eval(), captioner.eval(), tokenizer)
 
 
@@ -203,6 +207,20 @@ def share_parts(
     decoder.tie_weights()
 
 
+def look_around(weight: Tensor) -> None:
+    """Make an attention layer begin by looking at what is alike, which is what lies near.
+
+    Keys begin as queries do, so that a patch heeds those of a like place and look; towers that have
+    learned do so (https://arxiv.org/abs/2305.09828), and from few pictures they would not find it.
+
+    Args:
+        weight: (3 D, D), of queries, keys and values; changed in place.
+    """
+    queries, keys, _ = weight.chunk(3)
+    queries.mul_(SHARPER)
+    keys.copy_(queries)
+
+
 def grid_positions(side: int, width: int) -> Tensor:
     """Sines and cosines of a patch's row and column (https://arxiv.org/abs/2205.01580).
 
@@ -212,7 +230,9 @@ def grid_positions(side: int, width: int) -> Tensor:
         (1, 1 + side * side, width) in [-1, 1]; the first, the class token's, is 0.
     """
     quarter = width // 4
-    speeds = 10_000.0 ** (-torch.arange(quarter) / max(1, quarter - 1))
+    # From a wave over the whole side, twice, to one over three patches: slower ones would be the
+    # same everywhere.
+    speeds = (2.0 * side / math.pi) ** (-torch.arange(quarter) / max(1, quarter - 1))
     angles = torch.arange(side)[:, None] * speeds * 2  # (side, quarter)
     waves = torch.cat([angles.sin(), angles.cos()], dim=1)
     rows = waves[:, None].expand(side, side, -1)

@@ -126,12 +126,11 @@ class Matches:
         for pair in pairs:
             if pair.caption:
                 captions_of[picture[pair.image]].add(caption[pair.caption])
-        things = {pair.main_object: -1 for pair in pairs if not pair.main_object}
+        things: dict[str, int] = {}
         labels = [-1] * len(names)
         for pair in pairs:
-            if pair.image in picture:
-                number = things.setdefault(pair.main_object, len(things))
-                labels[picture[pair.image]] = max(number, labels[picture[pair.image]])
+            if pair.image in picture and pair.main_object:
+                labels[picture[pair.image]] = things.setdefault(pair.main_object, len(things))
         for row, pair in enumerate(labelled):
             passages_of[picture[pair.image]].append(row)
         known = [

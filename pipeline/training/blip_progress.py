@@ -41,6 +41,8 @@ def unlearned(row: Mapping[str, float]) -> dict[str, str]:
     found = {}
     for name, said in UNLEARNED.items():
         loss, blind = row[f"val_{name}"], row[f"val_{name}_blind"]
-        if loss >= BLIND_SHARE * blind:
+        if blind == 0:
+            found[name] = "nothing to tell apart: every caption matches every picture"
+        elif loss >= BLIND_SHARE * blind:
             found[name] = f"{said}: {loss:.3f}, a model that sees nothing has {blind:.3f}"
     return found

@@ -50,11 +50,11 @@ def choose_thresholds(task: BlipTask) -> MatchThresholds:
             places, rows = val.passages_of.draw(pictures)
             passages.append(task.objectives.probabilities(seen[places], val.passages[rows]))
             labels.append(val.is_match[rows])
-    own, others, changed = (torch.cat(scores[name]).numpy() for name in scores)
+    matched, others, changed = (torch.cat(scores[name]).numpy() for name in scores)
     told, is_match = torch.cat(passages).numpy(), torch.cat(labels).numpy()
     return MatchThresholds(
         captions=best_threshold(
-            own, [(others, everywhere), (changed, shares.changed)], otherwise=known.captions
+            matched, [(others, everywhere), (changed, shares.changed)], otherwise=known.captions
         ),
         passages=best_threshold(told[is_match], [(told[~is_match], 1.0)], otherwise=known.passages),
     )
