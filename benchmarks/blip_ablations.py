@@ -66,6 +66,7 @@ ROWS = (
     Row("no-changed", "negatives", "none changed", {"negatives": {"changed": 0.0}}),
     Row("no-even", "negatives", "none even", {"negatives": {"even": 0.0}}),
     Row("sure", "doubtful negatives", "weigh as others", {"doubtful_weight": 1.0}),
+    Row("unbalanced", "rare kinds", "as often as they are", {"rare_below": 0.0}),
     Row("plain-views", "views", "shifts alone", {"views": PLAIN}),
     Row("patch-16", "patches", "of 16 pixels", {"patch_size": 16}),
     Row("no-ema", "EMA weights", "off", {"ema_decay": 0.0}),

@@ -16,7 +16,7 @@ from pipeline.data.pairs import Pair
 from pipeline.errors import UserError
 from pipeline.models.blip import Blip
 from pipeline.training.blip import BlipObjectives, BlipTask
-from pipeline.training.blip_data import Matches
+from pipeline.training.blip_data import Matches, repeated
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import build_accelerator, fit
 
@@ -86,6 +86,18 @@ def test_passages_count_only_where_some_do_not_match(pairs, images):
     assert len(load(pairs, images).passages.ids) == 18
     always = [dataclasses.replace(pair, match="YES") for pair in pairs]
     assert len(load(always, images).passages.ids) == 0
+
+
+def test_pictures_of_rare_things_come_several_times_in_an_epoch_and_no_picture_is_left_out():
+    labels = torch.tensor([0] * 90 + [1] * 9 + [2] + [-1] * 4)
+    shown = repeated(labels, below=0.9)
+    times = torch.bincount(shown)
+    assert times[:90].tolist() == [1] * 90
+    assert 2 < float(times[90:99].float().mean()) < 5
+    assert int(times[99]) >= 6
+    assert times[100:].tolist() == [1] * 4
+    assert torch.equal(shown, repeated(labels, below=0.9))
+    assert torch.equal(repeated(labels, below=0.0), torch.arange(104))
 
 
 def test_a_split_without_captions_is_refused(pairs, images):

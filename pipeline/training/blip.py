@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pipeline.models.blip_checkpoint import BlipCheckpoint
 from pipeline.progress import say
-from pipeline.training.blip_data import Matches, Texts
+from pipeline.training.blip_data import Matches, Texts, repeated
 from pipeline.training.blip_progress import LOSSES, at_rest, unlearned
 from pipeline.training.blip_settings import BlipSettings
 from pipeline.training.blip_views import augmented
@@ -248,13 +248,14 @@ class BlipTask:
             ChangedCaptions.of(split.captions, doubtful_weight=settings.doubtful_weight)
             for split in (train, val)
         )
-        self.rows = len(train)
+        self.shown = repeated(train.labels, below=settings.rare_below)
+        self.rows = len(self.shown)
         self.resting: frozenset[str] = frozenset()
         self.said: set[str] = set()  # what was found to be unlearned
 
     def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the losses that do not rest, on views of the pictures."""
-        batch = self._batch(self.train, self.train_changed, rows)
+        batch = self._batch(self.train, self.train_changed, self.shown[rows])
         views = augmented(batch.pixels, self.settings.views)
         figures = model(dataclasses.replace(batch, pixels=views), self.resting)
         figures["temperature"] = self.objectives.temperature.detach().clone()  # before this step

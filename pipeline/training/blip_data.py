@@ -15,6 +15,8 @@ from pipeline.data.pairs import Pair
 from pipeline.data.tokenizer import padded, token_ids
 from pipeline.errors import UserError
 
+MOST_REPEATS = 6.0  # of a picture in an epoch
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -70,6 +72,29 @@ class Choice:
         chosen = (torch.rand(len(pictures)) * counts).long()
         has_text = ((counts > 0) & among).nonzero()[:, 0]
         return has_text, self.table[pictures[has_text], chosen[has_text]]
+
+
+def repeated(labels: Tensor, *, below: float) -> Tensor:
+    """Which picture each row of an epoch is of: those of rare things come several times.
+
+    A thing of which a share f of the pictures is comes √(below / f) times, at least once and at
+    most `MOST_REPEATS` (repeat-factor sampling, https://arxiv.org/abs/1908.03195, section 5.1).
+
+    Args:
+        labels: (N,) int64, what the pictures are of; -1: unknown, which comes once.
+        below: the share below which a thing is rare; 0: none is.
+
+    Returns:
+        (M,) int64 rows of pictures, M >= N.
+    """
+    factors = torch.ones(len(labels), dtype=torch.float64)
+    known = labels >= 0
+    if known.any():
+        shares = torch.bincount(labels[known]) / len(labels)
+        factors[known] = (below / shares[labels[known]]).sqrt().clamp(1, MOST_REPEATS).double()
+    generator = torch.Generator().manual_seed(0)
+    rounded = factors + torch.rand(len(labels), generator=generator, dtype=torch.float64)
+    return torch.arange(len(labels)).repeat_interleave(rounded.long())
 
 
 @dataclass(frozen=True)
