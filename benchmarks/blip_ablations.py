@@ -20,15 +20,17 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
 import torch
 
 from pipeline.data.images import load_images
-from pipeline.data.pairs import captioned, read_pairs
+from pipeline.data.pairs import Pair, captioned, read_pairs
 from pipeline.devices import repeat_exactly
 from pipeline.evaluation.blip_sight import captions_right, kinds_right, probe, told_kinds
 from pipeline.evaluation.hard_negatives import changed_titles, hard_negatives, other_captions
 from pipeline.evaluation.labels import common_labels
 from pipeline.evaluation.matching import matching, retrieval
+from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.shuffling import shuffled_rows
 from pipeline.files import replacing, write_json
 from pipeline.models.blip import Blip
@@ -89,18 +91,47 @@ COLUMNS = (
 )
 
 
-def train(settings: BlipSettings, *, seed: int, saved: Path) -> tuple[Blip, float]:
-    """A BLIP of these settings, from the table of pairs and its pictures; and the seconds."""
-    pairs = read_pairs(layout.PAIRS)
-    torch.manual_seed(seed)
-    blip = settings.start([p for p in pairs if p.split == "train"], pretrained=layout.PRETRAINED)
-    known, val = (
-        Matches.load(
-            pairs, split, images=layout.IMAGES, image_size=blip.image_size, tokenizer=blip.tokenizer
+@dataclass(frozen=True)
+class Data:
+    """What all rows share, read once: pairs, and pictures at BLIP's size."""
+
+    pairs: Sequence[Pair]
+    train: Matches
+    val: Matches
+    known: np.ndarray
+    unknown: np.ndarray
+
+    @classmethod
+    def load(cls, settings: BlipSettings) -> Data:
+        """Read the table of pairs and its pictures; rows change neither words nor picture size."""
+        pairs = read_pairs(layout.PAIRS)
+        blip = settings.start(_of(pairs, "train"), pretrained=layout.PRETRAINED)
+        train, val = (
+            Matches.load(
+                pairs,
+                split,
+                images=layout.IMAGES,
+                image_size=blip.image_size,
+                tokenizer=blip.tokenizer,
+            )
+            for split in ("train", "val")
         )
-        for split in ("train", "val")
-    )
-    task = BlipTask(blip, known, val, settings)
+        known, unknown = (
+            load_images(layout.IMAGES, [p.image for p in captioned(pairs, split)], blip.image_size)
+            for split in ("train", "test")
+        )
+        return cls(pairs, train, val, known, unknown)
+
+
+def _of(pairs: Sequence[Pair], split: str) -> list[Pair]:
+    return [pair for pair in pairs if pair.split == split]
+
+
+def train(data: Data, settings: BlipSettings, *, seed: int, saved: Path) -> tuple[Blip, float]:
+    """A BLIP of these settings, and the processor's seconds that its training took."""
+    torch.manual_seed(seed)
+    blip = settings.start(_of(data.pairs, "train"), pretrained=layout.PRETRAINED)
+    task = BlipTask(blip, data.train, data.val, settings)
     start = time.process_time()
     fit(
         task,
@@ -117,21 +148,16 @@ def train(settings: BlipSettings, *, seed: int, saved: Path) -> tuple[Blip, floa
     return Blip(dataclasses.replace(blip, thresholds=choose_thresholds(task))), seconds
 
 
-def judge(blip: Blip, *, labels: int, pictures_per_label: int) -> dict[str, float]:
+def judge(data: Data, blip: Blip, *, labels: int, pictures_per_label: int) -> dict[str, float]:
     """Figures on test pictures, by the names that the report has."""
-    pairs = read_pairs(layout.PAIRS)
-    train, test = captioned(pairs, "train"), captioned(pairs, "test")
-    known, pictures = (
-        load_images(layout.IMAGES, [p.image for p in part], blip.image_size)
-        for part in (train, test)
-    )
+    train, test = captioned(data.pairs, "train"), captioned(data.pairs, "test")
+    pictures, threshold = data.unknown, blip.match_threshold
     texts, objects = [p.caption for p in test], [p.main_object for p in test]
-    kept = common_labels(
-        [p.main_object for p in train], at_least=pictures_per_label, at_most=labels
-    )
-    threshold, figures = blip.match_threshold, {}
+    known = [p.main_object for p in train]
+    kept = common_labels(known, at_least=pictures_per_label, at_most=labels)
+    figures: dict[str, float] = {}
 
-    def take(before: str, found: Any) -> None:
+    def take(before: str, found: Figures) -> None:
         figures.update({f"{before}{name}": float(value) for name, value in found})
 
     other = [texts[row] for row in shuffled_rows(texts, seed=0)]
@@ -141,15 +167,11 @@ def judge(blip: Blip, *, labels: int, pictures_per_label: int) -> dict[str, floa
     take("", retrieval(seen, read, texts, range(len(test))))
     said = blip.caption(pictures)
     take("captions.", captions_right(texts, said))
-    told = told_kinds([p.caption for p in train], [p.main_object for p in train], kept, {"": said})
+    told = told_kinds([p.caption for p in train], known, kept, {"": said})
     take("kinds.", kinds_right(told[""], objects, kept))
-    learned = blip.embed_images(known)
-    take("probe.", probe(learned, [p.main_object for p in train], seen, objects, kept, seed=0))
-    near = (
-        changed_titles(texts)
-        if set(texts) <= set(TITLES)
-        else other_captions(texts, objects, seed=0)
-    )
+    take("probe.", probe(blip.embed_images(data.known), known, seen, objects, kept, seed=0))
+    of_sample = set(texts) <= set(TITLES)
+    near = changed_titles(texts) if of_sample else other_captions(texts, objects, seed=0)
     take("hard.", hard_negatives(blip, pictures, texts, near, threshold=threshold))
     return figures
 
@@ -199,6 +221,7 @@ def main() -> None:
     settings = load_section(layout.PARAMS, "blip", BlipSettings)
     evaluate = read_yaml(layout.PARAMS)["evaluate"]
     folder = scratch_root() / "blip_ablations" / given.name
+    data = Data.load(settings)
     for seed in given.seeds:
         for row in (row for row in ROWS if row.name in given.rows):
             kept = folder / f"{row.name}-{given.steps}-{seed}.json"
@@ -206,8 +229,9 @@ def main() -> None:
                 continue
             say(f"== {row.part}: {row.change} (seed {seed})")
             own = changed(settings, row, steps=given.steps)
-            blip, seconds = train(own, seed=seed, saved=folder / f"{row.name}-{seed}")
+            blip, seconds = train(data, own, seed=seed, saved=folder / f"{row.name}-{seed}")
             figures = judge(
+                data,
                 blip,
                 labels=evaluate["labels"],
                 pictures_per_label=evaluate["pictures_per_label"],
