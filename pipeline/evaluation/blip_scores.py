@@ -139,11 +139,12 @@ def _kinds(
     kept: Sequence[str],
 ) -> Figures:
     """What kinds the captions of real pictures name, beside the titles themselves (the ceiling)."""
-    texts = {"": opinion.captions["real"], "titles": judged.prompts}
+    texts = {"captions": opinion.captions["real"], "titles": judged.prompts}
     told = told_kinds(training, objects, kept, texts)
-    for name, kinds in told.items():
-        figures = kinds_right(kinds, judged.references.labels, kept)
-        yield from prefixed(name, (f for f in figures if not name or CONFUSION not in f[0]))
+    labels = judged.references.labels
+    yield from kinds_right(told["captions"], labels, kept)
+    ceiling = kinds_right(told["titles"], labels, kept)
+    yield from prefixed("titles", (f for f in ceiling if not f[0].startswith(CONFUSION)))
 
 
 def _matching(
