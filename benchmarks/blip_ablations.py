@@ -71,6 +71,7 @@ ROWS = (
     Row("unbalanced", "rare kinds", "as often as they are", {"rare_below": 0.0}),
     Row("plain-views", "views", "shifts alone", {"views": PLAIN}),
     Row("patch-16", "patches", "of 16 pixels", {"patch_size": 16}),
+    Row("patch-8", "patches", "of 8 pixels", {"patch_size": 8}),
     Row("no-ema", "EMA weights", "off", {"ema_decay": 0.0}),
     Row("no-decay", "weight decay", "off", {"weight_decay": 0.0}),
 )
@@ -221,14 +222,14 @@ def main() -> None:
     settings = load_section(layout.PARAMS, "blip", BlipSettings)
     evaluate = read_yaml(layout.PARAMS)["evaluate"]
     folder = scratch_root() / "blip_ablations" / given.name
-    data = Data.load(settings)
+    data, base = Data.load(settings), changed(settings, ROWS[0], steps=given.steps)
     for seed in given.seeds:
         for row in (row for row in ROWS if row.name in given.rows):
             kept = folder / f"{row.name}-{given.steps}-{seed}.json"
-            if kept.exists():
+            own = changed(settings, row, steps=given.steps)
+            if kept.exists() or own == base and row != ROWS[0]:
                 continue
             say(f"== {row.part}: {row.change} (seed {seed})")
-            own = changed(settings, row, steps=given.steps)
             blip, seconds = train(data, own, seed=seed, saved=folder / f"{row.name}-{seed}")
             figures = judge(
                 data,
