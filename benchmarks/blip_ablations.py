@@ -227,7 +227,7 @@ def main() -> None:
         for row in (row for row in ROWS if row.name in given.rows):
             kept = folder / f"{row.name}-{given.steps}-{seed}.json"
             own = changed(settings, row, steps=given.steps)
-            if kept.exists() or own == base and row != ROWS[0]:
+            if kept.exists() or (own == base and row != ROWS[0]):
                 continue
             say(f"== {row.part}: {row.change} (seed {seed})")
             blip, seconds = train(data, own, seed=seed, saved=folder / f"{row.name}-{seed}")
