@@ -20,6 +20,7 @@ READER = (
     "config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json",
     "tokenizer_config.json",
 )  # fmt: skip
+MATCHING = "matching.json"  # from which probability on a pair is called matched
 
 
 def export(models: Path, to: Path) -> PainterFolder:
@@ -81,4 +82,6 @@ def _copy_reader(part: Path, to: Path) -> None:
     (to / "retrieval").mkdir(parents=True)
     for name in READER:
         shutil.copyfile(part / "retrieval" / name, to / "retrieval" / name)
+    if (part / MATCHING).exists():  # a published checkpoint has none of its own
+        shutil.copyfile(part / MATCHING, to / MATCHING)
     seal_folder(to)

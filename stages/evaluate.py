@@ -9,7 +9,7 @@ from pipeline.devices import best_device
 from pipeline.evaluation.blas import claim_buffers
 from pipeline.evaluation.blip_opinion import BlipOpinion
 from pipeline.evaluation.blip_scores import blip_scores
-from pipeline.evaluation.drawings import draw
+from pipeline.evaluation.drawings import draw, draw_captions
 from pipeline.evaluation.exact_scores import exact_scores
 from pipeline.evaluation.judged import Judged
 from pipeline.evaluation.neutral_scores import find_space, neutral_scores
@@ -82,7 +82,8 @@ def main() -> None:
         image_embeds=ImageEmbeddings.load(layout.IMAGE_EMBEDDINGS),
         text_embeds=texts,
         wordnet=wordnet,
-        threshold=settings.match_threshold,
+        labels=settings.labels,
+        pictures_per_label=settings.pictures_per_label,
         seed=seed,
     )
     coding.left_out |= draw(
@@ -93,6 +94,7 @@ def main() -> None:
         tables=layout.LATENTS,
         seed=seed,
     )
+    draw_captions(judged.references.real, judged.prompts, opinion.captions["real"], layout.PICTURES)
     every = {
         "exact": exact,
         "pixels": pixels,

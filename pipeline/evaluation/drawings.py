@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data.views import to_uint8
+from pipeline.evaluation.blip_page import PICTURE
+from pipeline.evaluation.blip_sight import right_captions
 from pipeline.evaluation.coding import decoded, latent_vectors, redrawn
 from pipeline.evaluation.copies import Nearest
 from pipeline.evaluation.judged import Judged
@@ -18,6 +20,7 @@ from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.files import write_tsv
 
 COLUMNS = 8
+CAPTIONED = 12  # real pictures under BLIP's captions
 SEEDS = 3  # of the flow decoder, for the same codes
 
 
@@ -104,6 +107,24 @@ def draw_latents(
             axes=("first axis", "second axis"),
         )
     return left_out
+
+
+def draw_captions(
+    images: np.ndarray, titles: Sequence[str], captions: Sequence[str], pictures: Path
+) -> None:
+    """The first real pictures whose captions are wrong and the first whose are right, as many of
+    each as there are, twelve together, under what BLIP says and, where it is wrong, their titles.
+    """
+    right = right_captions(titles, captions)
+    wrong = np.flatnonzero(~right)[:CAPTIONED]
+    chosen = [*wrong[: max(CAPTIONED // 2, CAPTIONED - int(right.sum()))]]
+    chosen += [*np.flatnonzero(right)[: CAPTIONED - len(chosen)]]
+    below = [
+        f"✓ {captions[row]}" if right[row] else f"✗ {captions[row]} — {titles[row]}"
+        for row in chosen
+    ]
+    grid = image_grid(images[chosen], below, columns=CAPTIONED // 2, scale=3)
+    write_png(pictures / f"{PICTURE}.png", grid)
 
 
 def draw_reconstructions(judged: Judged, count: int, pictures: Path, *, seed: int) -> None:

@@ -32,17 +32,18 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     ),
     "prior": ("bits", "train_bits", "neighbours", "text_gain"),
     "blip": (
-        "matching.balanced_accuracy", "hard.count.called_matched", "hard.sort.called_matched",
-        "hard.colour.called_matched", "hard.same_label.called_matched",
-        "retrieval.text_to_image.recall@1", "bleu.unranked", "bleu.real", "rouge_1.unranked",
-        "meteor.unranked", "subtask1.f1_macro",
+        "matching.balanced_accuracy", "matching.auc", "hard.count.called_matched",
+        "hard.sort.called_matched", "hard.colour.called_matched", "hard.same_label.called_matched",
+        "captions.right", "kinds.balanced", "probe.label_accuracy",
+        "retrieval.text_to_image.recall@10", "bleu.unranked", "meteor.unranked",
+        "subtask1.f1_macro",
     ),
 }  # fmt: skip
 
 # By the last part of a figure's name, or the whole of it; what is not named is better higher.
 LOWER = {
     "kid", "fd", "mse", "bits", "train_bits", "copies", "called_matched", "unconditional",
-    "null_branch_lack", "lpips",
+    "null_branch_lack", "lpips", "commonest",
 }  # fmt: skip
 NEITHER = {
     "further", "further_z", "threshold", "distance", "held_out_distance", "n", "prompts", "labels",

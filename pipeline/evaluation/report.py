@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pipeline.evaluation.blip_page import PICTURE, SIGHT, Table, sight
 from pipeline.evaluation.features import FeatureSpace
 from pipeline.evaluation.headlines import CHEATS
 from pipeline.evaluation.scores import Figure, Scores
@@ -46,6 +47,7 @@ BLIP_COLUMNS = {
     "real": "ceiling: real",
 }
 BLIP_ROWS = ("bleu", "bleu_smoothed", "rouge_1", "rouge_l", "meteor", "similarity", "match")
+CAPTIONED = "Real pictures with what BLIP says of them: as many right as wrong, where there are"
 PICTURES = {
     "generated": "The first prompts, one draw each that nobody chose",
     "nearest": "The least novel pictures, beside the training pictures nearest to them",
@@ -125,7 +127,15 @@ def report(
         ),
     )
     page.say(CHEATS["blip"])
-    rest = [f for f in page.parts["blip"].values() if f.name.split(".")[0] not in BLIP_ROWS]
+    page.say("### What BLIP can and cannot see")
+    for part in sight(every["blip"]):
+        if isinstance(part, Table):
+            page.table(part.heads, part.rows)
+        else:
+            page.say(part)
+    page.say(f"*{CAPTIONED}*", "", f"![{CAPTIONED}](pictures/{PICTURE}.png)")
+    told = {*BLIP_ROWS, *SIGHT}
+    rest = [f for f in page.parts["blip"].values() if f.name.split(".")[0] not in told]
     page.table(("measure", "value", "95 %", "n"), map(_full, rest))
     if left_out:
         page.say("## Left out")

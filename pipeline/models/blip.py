@@ -31,6 +31,7 @@ class Blip(BlipReader):
             mean=checkpoint.mean,
             std=checkpoint.std,
             encode_id=checkpoint.encode_id,
+            thresholds=checkpoint.thresholds,
         )
         self.checkpoint = checkpoint
         self.captioner = checkpoint.captioner.eval()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +27,24 @@ from pipeline.sealing import check_folder
 
 PATCHES = 2**14  # of all pictures of a batch together, which bounds the memory
 PREPROCESSOR = "preprocessor_config.json"
+THRESHOLDS = "matching.json"
+
+
+@dataclass(frozen=True)
+class MatchThresholds:
+    """From which probability on a picture and a text are called matched.
+
+    Training chooses them on validation; a published checkpoint has none of its own.
+
+    Attributes:
+        captions, passages: of a picture's captions, and of the longer texts beside it.
+    """
+
+    captions: float
+    passages: float
+
+
+PUBLISHED = MatchThresholds(captions=0.5, passages=0.5)
 
 
 class BlipReader:
@@ -40,6 +59,7 @@ class BlipReader:
         mean: tuple[float, ...],
         std: tuple[float, ...],
         encode_id: int,
+        thresholds: MatchThresholds,
     ) -> None:
         """
         Args:
@@ -47,9 +67,11 @@ class BlipReader:
             image_size: side of the pictures that the model sees; others are resized to it.
             mean, std: of pictures in [0, 1], one for each of red, green, blue.
             encode_id: of `[ENC]`, which starts a text that is read beside a picture.
+            thresholds: of `match`.
         """
         self.retrieval, self.pieces, self.image_size = retrieval, pieces, image_size
         self.mean, self.std, self.encode_id = mean, std, encode_id
+        self.thresholds = thresholds
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> Self:
@@ -58,9 +80,9 @@ class BlipReader:
         Raises:
             UserError: a file is missing or damaged.
         """
-        folder = Path(folder)
-        check_folder(folder)
-        folder = folder / "retrieval"
+        whole = Path(folder)
+        check_folder(whole)
+        folder = whole / "retrieval"
         retrieval = BlipRetrieval.from_pretrained(folder)
         pieces = WordPieces.from_pretrained(folder)
         mean, std = load_preprocessor(folder)
@@ -72,6 +94,7 @@ class BlipReader:
             mean=mean,
             std=std,
             encode_id=retrieval.decode_id + 1 if known is None else known,
+            thresholds=load_thresholds(whole),
         )
 
     def to(self, device: torch.device | str) -> Self:
@@ -209,3 +232,19 @@ def load_preprocessor(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...
         raise UserError(f"{path}: no such file") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: expected JSON with image_mean and image_std") from None
+
+
+def load_thresholds(folder: Path) -> MatchThresholds:
+    """The thresholds of a BLIP's folder; the published ones where it has none of its own.
+
+    Raises:
+        UserError: the file says nothing of them.
+    """
+    path = folder / THRESHOLDS
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return MatchThresholds(float(values["captions"]), float(values["passages"]))
+    except FileNotFoundError:
+        return PUBLISHED
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: expected JSON with captions and passages") from None
