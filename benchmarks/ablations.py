@@ -25,7 +25,7 @@ from apps.profile import FOLDER, flags
 from pipeline.files import replacing
 from pipeline.params import read_yaml
 
-BUDGET = ("vqvae.steps=400", "decoder.steps=300", "pixelsnail.steps=400")
+BUDGET = ("vqvae.steps=400", "decoder.steps=600", "pixelsnail.steps=400")
 TABLE = Path("docs/ablations.md")
 CONCLUSIONS = "\n## What followed\n"  # what stands below is a person's, and is kept
 
