@@ -156,7 +156,7 @@ def test_it_learns_to_tell_and_to_say_what_is_in_a_picture(tmp_path):
         write_pairs_and_pictures(images, of_each=of_each, split=split, places=["left"])
         for of_each, split in ((8, "train"), (2, "val"))
     )
-    steps = {"steps": 140, "validate_every": 70, "batch_size": 12}
+    steps = {"steps": 210, "validate_every": 70, "batch_size": 12}
     wanted = settings(**steps, text_layers=2, passage_share=0.25)
     blip = wanted.start(pairs, pretrained=tmp_path / "nothing")
     train_matches, val_matches = (
