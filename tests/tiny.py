@@ -23,8 +23,8 @@ TINY = {
         "text_layers": 1, "heads": 2, "projection_dim": 8,
     },
     "vqvae": {
-        **SMALL_TRAINING, "image_size": 32, "levels": 2, "n_embed": 32, "channel": 16,
-        "n_res_block": 1, "res_channel": 16, "embed_dim": 8,
+        **SMALL_TRAINING, "image_size": 32, "downsample": 4, "levels": 2, "n_embed": 32,
+        "channel": 16, "n_res_block": 1, "res_channel": 16, "embed_dim": 8,
     },
     "decoder": {**SMALL_TRAINING, "channels": [8, 16], "n_res_block": 1},
     "pixelsnail": {
