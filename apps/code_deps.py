@@ -37,7 +37,7 @@ def code_deps(stage: str) -> list[str]:
 
 def sections_read(stage: str) -> set[str]:
     """The sections of params.yaml that the stage's own module loads."""
-    tree = ast.parse((ROOT / "stages" / f"{stage}.py").read_text())
+    tree = ast.parse((ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8"))
     return {
         node.args[1].value
         for node in ast.walk(tree)
@@ -62,7 +62,7 @@ def module_file(module: str) -> str | None:
 def imported(path: str) -> tuple[str, ...]:
     """The dotted names of `PACKAGES` that a file imports, anywhere in it."""
     modules: list[str] = []
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             modules += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from apps.printing import print_utf8
 from apps.review.freshness import stale_stages
 from apps.review.git import commit_of, git
 from apps.review.html import html
@@ -80,4 +81,5 @@ def _write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
+    print_utf8()
     sys.exit(main(sys.argv[1:]))

@@ -7,10 +7,12 @@ annotation at its line in dvc.yaml.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from apps.printing import print_utf8
 from apps.review.freshness import DVC_YAML, Stale, stale_stages
 from apps.review.page import visible
 from pipeline.errors import UserError
@@ -53,4 +55,6 @@ def _plain(stale: Stale) -> str:
 
 
 if __name__ == "__main__":
+    print_utf8()
+    gc.disable()  # it ends before there is anything to collect; to look for it took a third longer
     sys.exit(main(sys.argv[1:]))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from apps.printing import print_utf8
 from apps.review.differences import METRICS, PROVENANCE, read_json
 from apps.review.git import commit_of, git
 from apps.review.markdown import code, markdown
@@ -69,4 +70,5 @@ def _machine(facts: Any) -> Mapping[str, Any]:
 
 
 if __name__ == "__main__":
+    print_utf8()
     sys.exit(main())

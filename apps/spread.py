@@ -40,10 +40,12 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    seeds, draws = Spread.of(by_seed), Spread.of(by_draw)
+    commit = _git("rev-parse", "--short", "HEAD")
+    seeds, draws = Spread.of(by_seed, commit=commit), Spread.of(by_draw, commit=commit)
     seeds.save(JSON)
     with replacing(PAGE) as aside:
-        aside.write_text("\n".join(_page(by_seed, seeds, draws)) + "\n", encoding="utf-8")
+        text = "\n".join(_page(by_seed, seeds, draws)) + "\n"
+        aside.write_text(text, encoding="utf-8", newline="\n")
     print(f"written to {JSON} and {PAGE}")
     return 0
 
@@ -73,8 +75,9 @@ def _page(runs: Sequence[dict[str, float]], seeds: Spread, draws: Spread) -> Ite
     yield "# How sure a figure is"
     yield ""
     yield (
-        f"Made by `python -m apps.spread`, of {seeds.runs} trainings of the default run that "
-        f"differ in `seed` alone, and of {draws.runs} draws (`generate.draw`) from one training. "
+        f"Made by `python -m apps.spread`, of {seeds.runs} trainings of the default run of commit "
+        f"{seeds.commit} that differ in `seed` alone, and of {draws.runs} draws (`generate.draw`) "
+        "from one training. "
         "The margin is what two runs of the same settings differ by at most, 95 times in 100 "
         "(Student's t on the seeds' standard deviation, which pays for there being few). Only a "
         "difference beyond it speaks for one of two settings; of forty figures that are the same, "

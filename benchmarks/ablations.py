@@ -25,7 +25,7 @@ from apps.profile import FOLDER, flags
 from pipeline.files import replacing
 from pipeline.params import read_yaml
 
-BUDGET = ("vqvae.steps=400", "pixelsnail.steps=400")
+BUDGET = ("vqvae.steps=400", "decoder.steps=600", "pixelsnail.steps=400")
 TABLE = Path("docs/ablations.md")
 CONCLUSIONS = "\n## What followed\n"  # what stands below is a person's, and is kept
 
@@ -53,6 +53,10 @@ ROWS = (
     Row("guided-1", "guidance scale", "1", ("generate.guidance_scale=1.0",)),
     Row("guided-2", "guidance scale", "2", ("generate.guidance_scale=2.0",)),
     Row("guided-3", "guidance scale", "3", ("generate.guidance_scale=3.0",)),
+    Row("least-error", "decoder", "least error alone", ("generate.decoder_steps=0",)),
+    Row("two-steps", "decoder's steps", "2", ("generate.decoder_steps=2",)),
+    Row("eight-steps", "decoder's steps", "8", ("generate.decoder_steps=8",)),
+    Row("no-text-drawn", "text in the decoder", "off", ("decoder.text_dropout=1.0",)),
     Row("best-of-1", "best of n by matching", "1", ("generate.candidates=1",)),
     Row("best-of-4", "best of n by matching", "4", ("generate.candidates=4",)),
     Row("no-ema", "EMA weights", "off", ("vqvae.ema_decay=0.0", "pixelsnail.ema_decay=0.0")),
@@ -70,6 +74,7 @@ COLUMNS = (
     ("label accuracy", "pixels", ("generated", "label_accuracy"), 3),
     ("KID", "neutral", ("generated", "kid"), 2),
     ("coverage", "neutral", ("generated", "coverage"), 3),
+    ("sharpness", "pixels", ("sharpness", "generated"), 2),
     ("PSNR", "vqvae", ("psnr",), 2),
     ("codes used", "vqvae", ("codebook", "used"), 2),
     ("bits per code", "prior", ("bits",), 3),

@@ -10,7 +10,7 @@ gradients and two moments).
 from __future__ import annotations
 
 import io
-import resource
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -34,8 +34,9 @@ from pipeline.data.pairs import Pair
 from pipeline.files import write_tsv
 from pipeline.models.blip import Blip
 from pipeline.models.blip_checkpoint import BlipCheckpoint
-from pipeline.training.blip import BlipSettings, BlipTask
+from pipeline.training.blip import BlipTask
 from pipeline.training.blip_data import Matches
+from pipeline.training.blip_settings import BlipSettings, NegativeShares, ViewSettings
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import build_accelerator, fit
 
@@ -47,7 +48,10 @@ SETTINGS = BlipSettings(
     ema_decay=0.99, validate_every=2, patience=0, checkpoint_every=10, precision="fp32",
     image_size=384, patch_size=16, hidden_size=768, vision_layers=12, text_layers=12, heads=12,
     projection_dim=256, vocab_size=30_524, max_text_length=35, caption_max_length=20, num_beams=3,
-    itc_weight=1.0, itm_weight=1.0, lm_weight=1.0, match_share=1.0, passage_share=1.0, max_shift=8,
+    itc_weight=1.0, itm_weight=1.0, lm_weight=1.0, match_share=1.0, passage_share=1.0,
+    negatives=NegativeShares(even=1.0, hard=1.0, same_label=1.0, changed=1.0), doubtful_weight=0.0,
+    rare_below=0.1, rest_after=3, layer_decay=0.8, dropout=0.1,
+    views=ViewSettings(max_shift=8, mirror=False, smallest_crop=0.8, jitter=0.2),
 )  # fmt: skip
 
 
@@ -79,8 +83,17 @@ class Timer:
         start = time.perf_counter()
         yield
         seconds = (time.perf_counter() - start) / times
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        self.rows.append({"what": what, "seconds": seconds, "peak GiB": peak})
+        self.rows.append({"what": what, "seconds": seconds, "peak GiB": peak_memory()})
+
+
+def peak_memory() -> float:
+    """The most memory that this process has had, in GiB."""
+    if sys.platform == "win32":
+        raise SystemExit("this benchmark asks for the largest memory so far; Windows does not say")
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**30 if sys.platform == "darwin" else 2**20)  # a Mac says it in bytes
 
 
 def ask(folder: Path, images: np.ndarray, timer: Timer) -> None:
@@ -121,6 +134,8 @@ def train(folder: Path, images: np.ndarray, timer: Timer) -> None:
             seed=0,
             label="BLIP",
             write_curve=partial(write_tsv, folder / "curve.tsv"),
+            follow=task.follow,
+            lr_shares=task.lr_shares(),
         )
 
 

@@ -32,7 +32,13 @@ from pipeline.sample import write_sample
 from pipeline.training.loop import batch_rows
 
 SIDE, BATCH, TEXT_DIM = 64, 32, 64
-SIZES = {"n_embed": 512, "embed_dim": 64, "channel": 128, "n_res_block": 2, "res_channel": 32}
+SIZES: dict[str, Any] = {
+    "n_embed": 512,
+    "embed_dim": 64,
+    "channel": 128,
+    "n_res_block": 2,
+    "res_channel": 32,
+}
 WIDTHS = (SIZES["channel"], 80)
 OUR_RATE = 2e-3
 SECONDS = 60.0  # of training, each

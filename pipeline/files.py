@@ -45,15 +45,21 @@ def remove(path: Path) -> None:
 
 def sync(path: Path) -> None:
     """Force a file, or a folder with all that is below it, to the disk."""
-    if path.is_dir():
+    if path.is_file():
+        with path.open("r+b") as stream:  # Windows flushes only what it may write
+            os.fsync(stream.fileno())
+    elif hasattr(os, "sync"):
         os.sync()  # once for all: thousands of pictures one by one take half a minute
-        return
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
+    else:
+        for file in path.rglob("*"):
+            if file.is_file():
+                sync(file)
 
 
 def sync_folder(folder: Path) -> None:
-    """Force a folder's entries (a rename in it) to the disk."""
+    """Force a folder's entries (a rename in it) to the disk; Windows sees to that by itself."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return  # it opens no folders
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -70,7 +76,7 @@ def write_json(path: Path | str, value: Any) -> None:
     path = Path(path)
     text = json.dumps(_rounded(value, at=path.name), indent=2, sort_keys=True, ensure_ascii=False)
     with replacing(path) as aside:
-        aside.write_text(text + "\n", encoding="utf-8")
+        aside.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def write_tsv(
@@ -85,7 +91,7 @@ def write_tsv(
     lines = ["\t".join(columns)]
     lines += ["\t".join(_cell(_rounded(row[c], at=c)) for c in columns) for row in rows]
     with replacing(path) as aside:
-        aside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        aside.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
 def _cell(value: Any) -> str:

@@ -1,18 +1,21 @@
-"""From a line of text to pictures: BLIP reads it, the prior draws codes, the VQ-VAE paints them."""
+"""From text to pictures: BLIP reads it, the prior draws codes, the decoder paints them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from pipeline.data.texts import join_surrogates, normalise
 from pipeline.data.views import to_uint8
-from pipeline.models.blip import Blip
-from pipeline.models.vqvae import VQVAE
+from pipeline.decoder import Decoder
+from pipeline.devices import best_device
+from pipeline.models.blip_reader import BlipReader
+from pipeline.painter_folder import PainterFolder
 from pipeline.priors import Prior, load_prior
 from pipeline.progress import progress
 from pipeline.sampling_settings import PaintSettings
@@ -50,31 +53,82 @@ class Painting:
 
 
 class Painter:
-    """The trained models that together paint a text."""
+    """The trained models that together paint a text.
 
-    def __init__(self, blip: Blip, prior: Prior, vqvae: VQVAE) -> None:
-        self.blip, self.prior, self.vqvae = blip, prior, vqvae
-        self.device = next(vqvae.parameters()).device
+    Attributes:
+        settings: how `paint` paints unless it is told; None: it must be told.
+    """
+
+    settings: PaintSettings | None = None
+
+    def __init__(self, blip: BlipReader, prior: Prior, decoder: Decoder) -> None:
+        self.blip, self.prior, self.decoder = blip, prior, decoder
+        self.device = decoder.device
+
+    @property
+    def image_size(self) -> int:
+        """Side of the pictures, in pixels."""
+        return self.decoder.vqvae.config.image_size
+
+    @property
+    def n_embed(self) -> int:
+        """How many codes there are."""
+        return self.decoder.vqvae.config.n_embed
 
     @classmethod
     def from_pretrained(
-        cls, *, blip: Path | str, prior: Path | str, vqvae: Path | str, device: torch.device
+        cls, folder: Path | str, *, device: torch.device | str | None = None
     ) -> Painter:
-        """Load the folders that the training stages made."""
+        """Load the folder of a finished run, to paint as it was judged.
+
+        Args:
+            folder: what `dvc repro` or `codebrush export` made; or "owner/name", an export on the
+                Hugging Face Hub.
+            device: None: the machine's accelerator if it has one, else the CPU.
+
+        Raises:
+            UserError: something is missing, damaged or older than the models beside it.
+        """
+        return cls.load(PainterFolder.find(folder), device=device)
+
+    @classmethod
+    def load(cls, found: PainterFolder, *, device: torch.device | str | None = None) -> Painter:
+        """Load the models of a folder that was read already."""
+        device = best_device() if device is None else torch.device(device)
+        painter = cls.from_folders(**found.parts, device=device)
+        painter.settings = found.settings
+        return painter
+
+    @classmethod
+    def from_folders(
+        cls,
+        *,
+        blip: Path | str,
+        prior: Path | str,
+        vqvae: Path | str,
+        decoder: Path | str | None = None,
+        device: torch.device,
+    ) -> Painter:
+        """Load the folders that the training stages made.
+
+        Args:
+            decoder: the flow decoder's; None: the VQ-VAE's own decoder paints alone.
+        """
         return cls(
-            Blip.from_pretrained(blip).to(device),
+            BlipReader.from_pretrained(blip).to(device),
             load_prior(prior).to(device),
-            VQVAE.from_pretrained(vqvae).to(device),
+            Decoder.from_pretrained(vqvae=vqvae, flow=decoder, device=device, decode_only=True),
         )
 
     def paint(
         self,
-        prompts: Sequence[str],
-        settings: PaintSettings,
+        prompts: str | Sequence[str],
+        settings: PaintSettings | None = None,
         *,
-        samples: int,
-        seed: int,
+        samples: int = 1,
+        seed: int = 0,
         strict: bool = True,
+        **changes: Any,
     ) -> list[Painting]:
         """Paint each prompt `samples` times; no prompt, no picture.
 
@@ -83,12 +137,19 @@ class Painter:
         other prompts.
 
         Args:
+            settings: None: those that the models were judged with.
             strict: refuse a prompt that cannot be painted as it stands; else one that is too long
                 is cut, as the texts of training are.
+            changes: settings by name that are to differ: `guidance_scale=3.0`.
 
         Raises:
-            UserError: a prompt is empty, longer than the text model takes, or of unknown letters.
+            UserError: a prompt is empty, longer than the text model takes, or of unknown letters;
+                or `decoder_steps` asks for a flow decoder, and there is none.
+            ValueError: a setting that cannot be.
         """
+        settings = self._settings(settings, changes)
+        if isinstance(prompts, str):
+            prompts = [prompts]
         if strict:
             self.blip.check_prompts(prompts)
         prompts = [normalise(join_surrogates(prompt)) for prompt in prompts]
@@ -108,13 +169,16 @@ class Painter:
         ]
         for batch in progress(batches, total=len(batches), label="painting"):
             rows = torch.tensor([row for row, _, _ in batch])
-            generators = [
-                torch.Generator().manual_seed(derive_seed(seed, prompts[row], sample, candidate))
-                for row, sample, candidate in batch
-            ]
+            named = [(prompts[row], sample, candidate) for row, sample, candidate in batch]
             texts = condition[rows].to(self.device)
-            codes = draw(texts, generators)
-            images.extend(to_uint8(self.vqvae.decode(codes, texts.pooled)).cpu().numpy())
+            codes = draw(texts, [_generator(seed, *name) for name in named])
+            pictures = self.decoder.draw(
+                codes,
+                texts.pooled,
+                steps=settings.decoder_steps,
+                generators=[_generator(seed, "decoder", *name) for name in named],
+            )
+            images.extend(to_uint8(pictures).cpu().numpy())
         of = settings.candidates
         asked = [prompts[row] for row, _, _ in drawn]
         matches = self.blip.match(np.stack(images), asked) if images else np.empty(0)
@@ -127,3 +191,13 @@ class Painter:
             )
             for first in range(0, len(drawn), of)
         ]
+
+    def _settings(self, settings: PaintSettings | None, changes: dict[str, Any]) -> PaintSettings:
+        settings = settings or self.settings
+        if settings is None:
+            raise ValueError("paint: expected settings, for these models came without any")
+        return PaintSettings.of(**{**settings.values_of(PaintSettings), **changes})
+
+
+def _generator(*parts: int | str) -> torch.Generator:
+    return torch.Generator().manual_seed(derive_seed(*parts))

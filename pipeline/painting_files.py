@@ -8,9 +8,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel
@@ -20,13 +20,12 @@ from pipeline.painter import Painting
 INDEX, DRAWS = "index.csv", "draws"
 
 
-def save_png(path: Path | str, image: np.ndarray, facts: Mapping[str, str]) -> None:
+def save_png(path: Path | str | BinaryIO, image: np.ndarray, facts: Mapping[str, str]) -> None:
     """Write a picture (H, W, 3) uint8, with `facts` as its text metadata."""
-    path = Path(path)
     info = PngInfo()
     for key, value in facts.items():
         info.add_itxt(key, value)
-    Image.fromarray(image).save(path, pnginfo=info, compress_level=6)
+    Image.fromarray(image).save(path, "PNG", pnginfo=info, compress_level=6)
 
 
 def save_paintings(
@@ -39,6 +38,8 @@ def save_paintings(
         facts: what stands in every picture's metadata, beside its prompt, sample and candidate.
         judged: the prompts that the index calls judged.
     """
+    import pandas as pd  # half a second, which a single picture can do without
+
     (folder / DRAWS).mkdir(parents=True)
     rows = []
     for painting in paintings:

@@ -15,6 +15,7 @@ import importlib
 import os
 import platform
 import re
+import subprocess
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +28,13 @@ from pipeline.params import load_section, read_yaml
 from pipeline.waiting import SPIN_COUNT
 from stages.layout import PARAMS
 
-PARALLEL = ("finetune_blip", "extract_embeddings", "train_vqvae", "train_pixelsnail")
+PARALLEL = (
+    "finetune_blip",
+    "extract_embeddings",
+    "train_vqvae",
+    "train_decoder",
+    "train_pixelsnail",
+)
 
 MACHINE = {
     # glibc hands every large block back to the kernel and faults it in at the next step; keeping
@@ -69,7 +76,7 @@ def main(arguments: list[str]) -> int:
         if PREPARED not in os.environ:
             processes = _processes() if stage in PARALLEL and "WORLD_SIZE" not in os.environ else 1
             _check_params(stage, int(os.environ.get("WORLD_SIZE", processes)))
-            _replace_process(stage, processes)
+            return _start_again(stage, processes)
         module = importlib.import_module(f"stages.{stage}")
         if "torch" in sys.modules:  # download does without the second that importing it takes
             from pipeline.devices import repeat_exactly
@@ -110,8 +117,8 @@ def _check_params(stage: str, processes: int) -> None:
             print(line, file=sys.stderr, flush=True)
 
 
-def _replace_process(stage: str, processes: int) -> None:
-    """Start again, as this same process, with the environment that the stage needs."""
+def _start_again(stage: str, processes: int) -> int:
+    """Start again, as this same process if the system can, with the environment that it needs."""
     environment = {**MACHINE, **os.environ, PREPARED: "1"}
     command = [sys.executable, "-m"]
     if processes > 1:
@@ -124,7 +131,16 @@ def _replace_process(stage: str, processes: int) -> None:
         instructions = load_section(PARAMS, "instruction_set", InstructionSet)
         if instructions is InstructionSet.AVX2 and platform.machine() in ("x86_64", "AMD64"):
             environment |= PINNED
-    os.execve(sys.executable, [*command, "stages", stage], environment)
+    command += ["stages", stage]
+    if hasattr(os, "fork"):
+        os.execve(sys.executable, command, environment)
+    # Windows' exec starts another process, too, and ends this one, which somebody waits for.
+    process = subprocess.Popen(command, env=environment)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue  # the stage gets it as well, and says what that means
 
 
 def _processes() -> int:

@@ -23,9 +23,11 @@ from pipeline.download.settings import Data
 from pipeline.errors import UserError
 from pipeline.evaluation.settings import EvaluateSettings
 from pipeline.judge.settings import JudgeSettings
+from pipeline.models.flow_decoder_sizes import check_sides
 from pipeline.params import SEED, load_section, read_yaml
 from pipeline.sampling_settings import GenerateSettings
 from pipeline.training.blip_settings import BlipSettings
+from pipeline.training.decoder_settings import DecoderSettings
 from pipeline.training.pixelsnail_settings import PixelSNAILSettings
 from pipeline.training.vqvae_settings import VQVAESettings
 
@@ -36,12 +38,13 @@ SECTIONS: dict[str, Any] = {
     "blip": BlipSettings,
     "vqvae": VQVAESettings,
     "dump_codes": DumpSettings,
+    "decoder": DecoderSettings,
     "pixelsnail": PixelSNAILSettings,
     "judge": JudgeSettings,
     "generate": GenerateSettings,
     "evaluate": EvaluateSettings,
 }
-TRAINED = ("blip", "vqvae", "pixelsnail")
+TRAINED = ("blip", "vqvae", "decoder", "pixelsnail")
 
 
 def check_params(path: Path, own: Mapping[str, Any], *, processes: int) -> list[str]:
@@ -68,11 +71,20 @@ def check_params(path: Path, own: Mapping[str, Any], *, processes: int) -> list[
 
     if (k := generate.top_k) > vqvae.n_embed:
         raise UserError(f"{path}: generate.top_k = {k}: at most vqvae.n_embed = {vqvae.n_embed}")
-    if (shift := found["dump_codes"].max_shift) >= vqvae.image_size:
-        raise UserError(
-            f"{path}: dump_codes.max_shift = {shift}: expected less than vqvae.image_size = "
-            f"{vqvae.image_size}"
+    for name in ("dump_codes", "decoder"):
+        if (shift := found[name].max_shift) >= vqvae.image_size:
+            raise UserError(
+                f"{path}: {name}.max_shift = {shift}: expected less than vqvae.image_size = "
+                f"{vqvae.image_size}"
+            )
+    try:
+        check_sides(
+            found["decoder"],
+            image_size=vqvae.image_size,
+            code_side=vqvae.image_size // vqvae.downsample,
         )
+    except ValueError as error:
+        raise UserError(f"{path}: decoder.{error}") from None
     for name in TRAINED:
         if (batch := found[name].batch_size) % processes:
             raise UserError(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.data.pairs import read_pairs
+from pipeline.decoder import Decoder
 from pipeline.devices import best_device
 from pipeline.evaluation.blas import claim_buffers
 from pipeline.evaluation.blip_opinion import BlipOpinion
 from pipeline.evaluation.blip_scores import blip_scores
-from pipeline.evaluation.drawings import draw
+from pipeline.evaluation.drawings import draw, draw_captions
 from pipeline.evaluation.exact_scores import exact_scores
 from pipeline.evaluation.judged import Judged
 from pipeline.evaluation.neutral_scores import find_space, neutral_scores
@@ -21,7 +22,6 @@ from pipeline.evaluation.vqvae_scores import vqvae_scores
 from pipeline.evaluation.writing import write_captions, write_scores
 from pipeline.files import write_json
 from pipeline.models.blip import Blip
-from pipeline.models.vqvae import VQVAE
 from pipeline.params import SEED, load_section
 from pipeline.priors import load_prior
 from pipeline.progress import say
@@ -36,6 +36,7 @@ def main() -> None:
     seed = load_section(layout.PARAMS, "seed", SEED)
     source = load_section(layout.PARAMS, "data.source", str)
     sample_size = load_section(layout.PARAMS, "data.sample.size", int)
+    decoder_steps = load_section(layout.PARAMS, "generate.decoder_steps", int)
     claim_buffers()
     for folder in (layout.GENERATED, layout.JUDGE, layout.LPIPS, layout.WORDNET):
         check_folder(folder)
@@ -43,12 +44,13 @@ def main() -> None:
     texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
     judged = Judged.load(
         Blip.from_pretrained(layout.BLIP).to(device),
-        VQVAE.from_pretrained(layout.VQVAE).to(device),
+        Decoder.from_pretrained(vqvae=layout.VQVAE, flow=layout.DECODER, device=device),
         read_pairs(layout.PAIRS),
         codes=layout.CODES,
         texts=texts,
         images=layout.IMAGES,
         generated=layout.GENERATED,
+        decoder_steps=decoder_steps,
         sample_size=sample_size if source == "sample" else None,
         device=device,
         seed=seed,
@@ -68,8 +70,8 @@ def main() -> None:
         seed=seed,
     )
     neutral = neutral_scores(space, lpips, judged, seed=seed)
-    say("judging the VQ-VAE and the prior")
-    vqvae = vqvae_scores(judged, seed=seed)
+    say("judging the decoders and the prior")
+    coding = vqvae_scores(judged, seed=seed)
     bits = prior_scores(prior, judged, mixture_pictures=settings.mixture_pictures, seed=seed)
     say("asking BLIP")
     opinion = BlipOpinion(judged, seed=seed)
@@ -80,10 +82,11 @@ def main() -> None:
         image_embeds=ImageEmbeddings.load(layout.IMAGE_EMBEDDINGS),
         text_embeds=texts,
         wordnet=wordnet,
-        threshold=settings.match_threshold,
+        labels=settings.labels,
+        pictures_per_label=settings.pictures_per_label,
         seed=seed,
     )
-    vqvae.left_out |= draw(
+    coding.left_out |= draw(
         judged,
         nearest,
         count=settings.grid_pictures,
@@ -91,11 +94,12 @@ def main() -> None:
         tables=layout.LATENTS,
         seed=seed,
     )
+    draw_captions(judged.references.real, judged.prompts, opinion.captions["real"], layout.PICTURES)
     every = {
         "exact": exact,
         "pixels": pixels,
         "neutral": neutral,
-        "vqvae": vqvae,
+        "vqvae": coding,
         "prior": bits,
         "blip": blip,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -11,6 +12,7 @@ from pipeline.files import write_tsv
 from pipeline.params import SEED, load_section
 from pipeline.training.blip import BlipSettings, BlipTask
 from pipeline.training.blip_data import Matches
+from pipeline.training.blip_thresholds import choose_thresholds
 from pipeline.training.loop import build_accelerator, fit
 from stages import layout
 from stages.resuming import checkpoints
@@ -46,6 +48,9 @@ def main() -> None:
             seed=seed,
             label="BLIP",
             write_curve=partial(write_tsv, layout.CURVES / "blip.tsv"),
+            follow=task.follow,
+            lr_shares=task.lr_shares(),
         )
         if accelerator.is_main_process:
-            blip.save(layout.BLIP)
+            thresholds = choose_thresholds(task)
+            replace(blip, thresholds=thresholds).save(layout.BLIP)

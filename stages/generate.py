@@ -1,4 +1,7 @@
-"""generate: prompts → pictures, each with its prompt and seed inside, and an index of them."""
+"""generate: prompts → pictures, each with its prompt and seed inside, and an index of them.
+
+Beside the models it writes the settings that they are judged with, so that they are a painter.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from pipeline.devices import best_device
 from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.painter import Painter
+from pipeline.painter_folder import PainterFolder
 from pipeline.painting_files import params_digest, save_paintings
 from pipeline.params import SEED, load_section
-from pipeline.sampling_settings import GenerateSettings
+from pipeline.sampling_settings import GenerateSettings, PaintSettings
 from pipeline.sealing import seal_folder
 from pipeline.seeds import derive_seed
 from stages import layout
@@ -23,12 +27,16 @@ def main() -> None:
     judged = read_prompts(layout.PROMPTS)[: settings.judged_prompts or None]
     prompts = list(dict.fromkeys([*map(normalise, settings.prompts), *judged]))
 
-    painter = Painter.from_pretrained(
-        blip=layout.BLIP, prior=layout.PIXELSNAIL, vqvae=layout.VQVAE, device=best_device()
-    )
+    parts = {
+        "blip": layout.BLIP,
+        "prior": layout.PIXELSNAIL,
+        "vqvae": layout.VQVAE,
+        "decoder": layout.DECODER,
+    }
+    painter = Painter.from_folders(**parts, device=best_device())
     painter.blip.check_prompts(settings.prompts)
-    if settings.top_k > (n_embed := painter.vqvae.config.n_embed):
-        raise UserError(f"{layout.PARAMS}: generate.top_k = {settings.top_k}: at most {n_embed}")
+    if (k := settings.top_k) > painter.n_embed:
+        raise UserError(f"{layout.PARAMS}: generate.top_k = {k}: at most {painter.n_embed}")
     # A data set's captions may be whole passages: they are cut here as they were in training.
     paintings = painter.paint(
         prompts,
@@ -45,3 +53,9 @@ def main() -> None:
             judged=set(judged),
         )
         seal_folder(folder)
+    PainterFolder(
+        parts=parts,
+        settings=PaintSettings(**settings.values_of(PaintSettings)),
+        threads=load_section(layout.PARAMS, "threads", int),
+        instruction_set=load_section(layout.PARAMS, "instruction_set", str),
+    ).write(layout.PAINTER)

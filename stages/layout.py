@@ -20,7 +20,9 @@ GENERATED = Path("data/generated")
 JUDGE = Path("models/judge")
 BLIP = Path("models/blip")
 VQVAE = Path("models/vqvae")
+DECODER = Path("models/decoder")
 PIXELSNAIL = Path("models/pixelsnail")
+PAINTER = Path("models/painter.json")
 
 METRICS = Path("metrics")
 SPREAD = Path("docs/spread.json")  # made by `python -m apps.spread`, not by a stage

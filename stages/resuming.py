@@ -10,7 +10,6 @@ outlives a rented machine, say).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from pipeline.devices import best_device
 from pipeline.errors import UserError
@@ -85,17 +85,20 @@ def _digest(path: Path) -> str:
 @contextlib.contextmanager
 def _lock(folder: Path, stage: str) -> Iterator[None]:
     # Beside the folder, not in it: the folder is removed while the lock is held.
-    with folder.with_suffix(".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{stage}: another process is already at exactly this run; wait for it or end it"
-            ) from None
-        try:
-            yield
-        finally:
-            folder.with_suffix(".lock").unlink(missing_ok=True)
+    path = folder.with_suffix(".lock")
+    lock = FileLock(path)  # the system takes it from a process that was killed
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UserError(
+            f"{stage}: another process is already at exactly this run; wait for it or end it"
+        ) from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(PermissionError):  # Windows' lock removes its file by itself
+            path.unlink(missing_ok=True)
+        lock.release()
 
 
 def _drop_older(folder: Path, stage: str) -> None:

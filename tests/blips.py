@@ -22,7 +22,10 @@ SETTINGS = {
     "precision": "fp32", "image_size": 16, "patch_size": 8, "hidden_size": 32, "vision_layers": 1,
     "text_layers": 1, "heads": 2, "projection_dim": 12, "vocab_size": 120, "max_text_length": 16,
     "caption_max_length": 10, "num_beams": 1, "itc_weight": 1.0, "itm_weight": 1.0,
-    "lm_weight": 1.0, "match_share": 1.0, "passage_share": 1.0, "max_shift": 1,
+    "lm_weight": 1.0, "match_share": 1.0, "passage_share": 1.0, "doubtful_weight": 1.0,
+    "rare_below": 0.0, "rest_after": 0, "layer_decay": 1.0, "dropout": 0.0,
+    "negatives": {"even": 1.0, "hard": 1.0, "same_label": 0.0, "changed": 0.0},
+    "views": {"max_shift": 1, "mirror": False, "smallest_crop": 1.0, "jitter": 0.0},
 }  # fmt: skip
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 60, 220)}
 PLACES = ("left", "right")

@@ -217,7 +217,7 @@ class Chaos:
             )
 
     def damage_checkpoint(self, name: str, stage: str) -> None:
-        if stage not in ("finetune_blip", "train_vqvae", "train_pixelsnail"):
+        if stage not in ("finetune_blip", "train_vqvae", "train_decoder", "train_pixelsnail"):
             return
         self.tried[name] += 1
         self.sandbox.attempt(stage, fault=KilledWhileWriting("sync", self.draw.randint(2, 6)))

@@ -53,7 +53,8 @@ try:
     download.main()
 except UserError as error:
     sys.exit(f"error: {error}")
-peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
+status = Path("/proc/self/status")  # Linux alone has it
+peak = status.read_text().split("VmHWM:")[1].split()[0] if status.exists() else 0
 print(int(peak) // 1024)
 """
 

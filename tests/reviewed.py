@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 from tiny import ENVIRONMENT, ROOT, run
 
@@ -21,6 +22,7 @@ WORK = """
 import json, sys
 from pathlib import Path
 from PIL import Image
+import pytest
 from ruamel.yaml import YAML
 
 params = YAML(typ="safe").load(Path("params.yaml"))
@@ -156,6 +158,8 @@ def shell(
     script: str, at: Path, *, path: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """A step as a runner starts it; programs in `path` come first."""
+    if sys.platform == "win32":
+        pytest.skip("the workflows' steps are run by Linux")
     own = {**ENVIRONMENT, **HERE, **environment}
     if path is not None:
         own["PATH"] = f"{path}{os.pathsep}{own['PATH']}"

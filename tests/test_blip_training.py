@@ -16,7 +16,8 @@ from pipeline.data.pairs import Pair
 from pipeline.errors import UserError
 from pipeline.models.blip import Blip
 from pipeline.training.blip import BlipObjectives, BlipTask
-from pipeline.training.blip_data import Matches
+from pipeline.training.blip_data import Matches, repeated
+from pipeline.training.blip_thresholds import choose_thresholds
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import build_accelerator, fit
 
@@ -88,6 +89,18 @@ def test_passages_count_only_where_some_do_not_match(pairs, images):
     assert len(load(always, images).passages.ids) == 0
 
 
+def test_pictures_of_rare_things_come_several_times_in_an_epoch_and_no_picture_is_left_out():
+    labels = torch.tensor([0] * 90 + [1] * 9 + [2] + [-1] * 4)
+    shown = repeated(labels, below=0.5)
+    times = torch.bincount(shown)
+    assert times[:90].tolist() == [1] * 90
+    assert 2 <= float(times[90:99].float().mean()) <= 3
+    assert int(times[99]) >= 6
+    assert times[100:].tolist() == [1] * 4
+    assert torch.equal(shown, repeated(labels, below=0.5))
+    assert torch.equal(repeated(labels, below=0.0), torch.arange(104))
+
+
 def test_a_split_without_captions_is_refused(pairs, images):
     mute = [dataclasses.replace(pair, caption="") for pair in pairs]
     with pytest.raises(UserError, match="train split has a caption"):
@@ -130,7 +143,7 @@ def test_the_temperature_stays_within_its_bounds(pairs, images):
 def test_from_scratch_both_models_share_one_vision_tower():
     blip = build()
     assert blip.captioner.vision_model is blip.retrieval.vision_model
-    names = [name for name, _ in BlipObjectives(blip).named_parameters()]
+    names = [name for name, _ in BlipObjectives(blip, settings()).named_parameters()]
     assert not any(name.startswith("captioner.vision_model") for name in names)
     decoder = blip.captioner.text_decoder
     assert decoder.cls.predictions.decoder.weight is decoder.bert.embeddings.word_embeddings.weight
@@ -143,7 +156,7 @@ def test_it_learns_to_tell_and_to_say_what_is_in_a_picture(tmp_path):
         write_pairs_and_pictures(images, of_each=of_each, split=split, places=["left"])
         for of_each, split in ((8, "train"), (2, "val"))
     )
-    steps = {"steps": 140, "validate_every": 70, "batch_size": 12}
+    steps = {"steps": 210, "validate_every": 70, "batch_size": 12}
     wanted = settings(**steps, text_layers=2, passage_share=0.25)
     blip = wanted.start(pairs, pretrained=tmp_path / "nothing")
     train_matches, val_matches = (
@@ -173,7 +186,7 @@ def test_it_learns_to_tell_and_to_say_what_is_in_a_picture(tmp_path):
 
 def test_a_run_killed_and_continued_ends_in_the_same_bytes(pairs, images, tmp_path):
     def run(name: str, stop_at: int | None) -> BlipTask:
-        trained = task(pairs, images)
+        trained = task(pairs, images, validate_every=1, rest_after=1, steps=6, dropout=0.1)
         done = 0
         losing = trained.loss
 
@@ -193,6 +206,8 @@ def test_a_run_killed_and_continued_ends_in_the_same_bytes(pairs, images, tmp_pa
             seed=1,
             label="BLIP",
             write_curve=lambda _: None,
+            follow=trained.follow,
+            lr_shares=trained.lr_shares(),
         )
         return trained
 
@@ -222,13 +237,45 @@ def test_a_checkpoint_is_trained_on_with_a_vision_tower_for_each_model(
         assert float(model.vision_model.embeddings.patch_embedding.weight.grad.abs().sum()) > 0
 
 
+def test_a_checkpoints_lower_layers_move_less_and_it_keeps_its_thresholds(pairs, images, tmp_path):
+    build(pairs, vision_layers=2).save(tmp_path / "pretrained")
+    wanted = settings(layer_decay=0.5, steps=1, warmup_steps=0, ema_decay=0.0, dropout=0.2)
+    blip = wanted.start(pairs, pretrained=tmp_path / "pretrained")
+    train = Matches.load(pairs, "train", images=images, image_size=16, tokenizer=blip.tokenizer)
+    trained = BlipTask(blip, train, train, wanted)
+    layers = blip.retrieval.vision_model.encoder.layers
+    before = [layer.mlp.fc1.weight.detach().clone() for layer in layers]
+    fit(
+        trained,
+        wanted,
+        accelerator=build_accelerator("fp32"),
+        checkpoints=Checkpoints(tmp_path / "saved"),
+        seed=1,
+        label="BLIP",
+        write_curve=lambda _: None,
+        follow=trained.follow,
+        lr_shares=trained.lr_shares(),
+    )
+    moved = [
+        float((layer.mlp.fc1.weight.detach() - old).abs().median())
+        for layer, old in zip(layers, before, strict=True)
+    ]
+    assert moved[0] == pytest.approx(moved[1] / 2, rel=0.1)
+    thresholds = choose_thresholds(trained)
+    dataclasses.replace(blip, thresholds=thresholds).save(tmp_path / "tuned")
+    assert Blip.from_pretrained(tmp_path / "tuned").thresholds.captions == pytest.approx(
+        thresholds.captions, abs=1e-5
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"patch_size": 7}, "multiple of patch_size"),
         ({"heads": 3}, "multiple of heads"),
         ({"caption_max_length": 17}, "at most max_text_length"),
-        ({"max_shift": 16}, "less than image_size"),
+        ({"views": {**SETTINGS["views"], "max_shift": 16}}, "less than image_size"),
+        ({"negatives": dict.fromkeys(SETTINGS["negatives"], 0.0)}, "expected one above"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(change, said):

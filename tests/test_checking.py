@@ -42,6 +42,11 @@ def checked(params: Path, **changes: Any) -> list[str]:
         ({"generate": {"top_k": 300}}, r"generate\.top_k = 300: at most vqvae\.n_embed = 256"),
         ({"vqvae": {"n_embed": 16}, "generate": {"top_k": 17}}, r"at most vqvae\.n_embed = 16"),
         ({"dump_codes": {"max_shift": 64}}, r"less than vqvae\.image_size = 64"),
+        ({"decoder": {"max_shift": 64}}, r"decoder\.max_shift = 64: expected less than vqvae"),
+        ({"decoder": {"patch": 8}}, r"decoder\.patch = 8: expected a divisor of the VQ-VAE's"),
+        ({"decoder": {"channels": [8] * 7}}, r"expected image_size = 64 to be a multiple of 128"),
+        ({"decoder": {"channels": [12]}}, r"decoder\.channels\.0 = 12"),
+        ({"generate": {"decoder_steps": -1}}, r"generate\.decoder_steps = -1"),
         ({"vqvae": {"image_size": 24, "levels": 2}}, r"image_size = 24: expected a multiple of 16"),
         ({"generate": {"prompts": ["A ship", " \u200b "]}}, r"generate\.prompts\.1 = .*is empty"),
         ({"generate": {"prompts": ["a " * 63]}}, r"63 words, blip\.max_text_length = 64"),
@@ -130,14 +135,14 @@ def test_texts_of_params_that_will_be_encoded_are_checked_as_rows_are(params: Pa
 @pytest.mark.parametrize("stage", ["download", "train_vqvae"])
 def test_every_stage_checks_all_sections_before_it_loads_its_code(params: Path, stage: str) -> None:
     shutil.copy(ROOT / "dvc.yaml", params.parent)
-    change(params.parent, {"evaluate": {"match_threshold": 5.0}})
+    change(params.parent, {"evaluate": {"grid_pictures": 1}})
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "stages", stage], cwd=params.parent, capture_output=True, text=True,
         env={"PYTHONPATH": str(ROOT), "PATH": ""}, timeout=60,
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.startswith("error: params.yaml: evaluate.match_threshold = 5.0")
+    assert done.stderr.startswith("error: params.yaml: evaluate.grid_pictures = 1")
     assert done.stderr.count("\n") == 1
     assert time.monotonic() - start < 10.0
 

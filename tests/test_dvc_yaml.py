@@ -21,10 +21,10 @@ def outs(stage: str) -> list[str]:
     return [next(iter(o)) if isinstance(o, dict) else o for o in listed]
 
 
-def test_the_stages_are_the_nine_that_the_readme_names():
+def test_the_stages_are_the_ten_that_the_readme_names():
     assert list(STAGES) == [
         "download", "finetune_blip", "extract_embeddings", "train_vqvae", "dump_codes",
-        "train_pixelsnail", "train_judge", "generate", "evaluate",
+        "train_decoder", "train_pixelsnail", "train_judge", "generate", "evaluate",
     ]  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def test_an_unknown_stage_is_one_line(project, arguments, said):
         ("train_pixelsnail", "kernel_size: 2", "kernel: 2", "pixelsnail.kernel: unknown key"),
         ("generate", "top_p: 0.95", "top_p: 1.5", "generate.top_p = 1.5"),
         ("generate", "judged_prompts: 0", "judged_prompts: -1", "generate.judged_prompts = -1"),
-        ("evaluate", "match_threshold: 0.5", "match_threshold: 5.0", "match_threshold = 5.0"),
+        ("finetune_blip", "num_beams: 1", "num_beams: 0", "blip.num_beams = 0"),
         ("evaluate", "grid_pictures: 48", "grid_pictures: 1", "evaluate.grid_pictures = 1"),
     ],
 )

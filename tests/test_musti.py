@@ -1,4 +1,4 @@
-"""The English MUSTI, on pictures that servers on this machine make, through all nine stages."""
+"""The English MUSTI, on pictures that servers on this machine make, through all ten stages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_english_musti_becomes_pictures_and_metrics(tmp_path: Path, server: 
     project = tmp_path / "codebrush"
     make_project(project, data=source, blip={"max_text_length": 64}, evaluate={"labels": 3})
     done = run(project, "dvc", "repro")
-    assert len(stages_run(done.stdout)) == 9
+    assert len(stages_run(done.stdout)) == 10
 
     with (project / "metrics" / "data.tsv").open() as stream:
         counts = csv.DictReader(stream, delimiter="\t")

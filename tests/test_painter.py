@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from flows import build_flow
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.data.condition import TextCondition
+from pipeline.decoder import Decoder
+from pipeline.errors import UserError
 from pipeline.evaluation.gallery import Draws
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.vqvae import VQVAE
@@ -20,7 +23,7 @@ from pipeline.priors.pixelsnail import PixelSNAILPrior
 
 SETTINGS = {
     "temperature": 1.0, "top_k": 0, "top_p": 0.9, "guidance_scale": 1.5, "candidates": 3,
-    "batch_size": 4, "precision": "fp32",
+    "decoder_steps": 0, "batch_size": 4, "precision": "fp32",
 }  # fmt: skip
 
 
@@ -58,12 +61,14 @@ def build(levels: int) -> Painter:
         )
         torch.nn.init.normal_(prior.out.weight)
         priors.append(prior.eval())
-    return Painter(Reader(), PixelSNAILPrior(priors), vqvae.eval())
+    return Painter(Reader(), PixelSNAILPrior(priors), Decoder(vqvae.eval(), build_flow(vqvae)))
 
 
+@pytest.mark.parametrize("decoder_steps", [0, 2])
 @pytest.mark.parametrize("levels", [1, 2])
-def test_a_picture_does_not_depend_on_its_company(levels):
-    painter, settings = build(levels), PaintSettings(**SETTINGS)
+def test_a_picture_does_not_depend_on_its_company(levels, decoder_steps):
+    painter = build(levels)
+    settings = PaintSettings(**{**SETTINGS, "decoder_steps": decoder_steps})
     together = painter.paint(["ship", "dog", "a tree"], settings, samples=2, seed=3)
     alone = painter.paint(["a tree"], settings, samples=2, seed=3)
     assert [p.prompt for p in together] == ["ship", "ship", "dog", "dog", "a tree", "a tree"]
@@ -71,6 +76,31 @@ def test_a_picture_does_not_depend_on_its_company(levels):
         assert np.array_equal(one.image, other.image)
         assert np.array_equal(one.draws, other.draws)
     assert not np.array_equal(alone[0].image, alone[1].image)
+
+
+def test_the_flow_decoder_paints_the_codes_that_the_least_error_decoder_would(monkeypatch):
+    """Its noise is drawn apart: with any number of steps the prior draws the same codes."""
+    painted = {}
+    for steps in (0, 2):
+        painter, codes = build(1), []
+        vqvae = painter.decoder.vqvae
+        decode = vqvae.decode
+        monkeypatch.setattr(
+            vqvae, "decode", lambda c, t, seen=codes, d=decode: seen.append(c) or d(c, t)
+        )
+        settings = PaintSettings(**{**SETTINGS, "decoder_steps": steps})
+        (painting,) = painter.paint(["ship"], settings, samples=1, seed=3)
+        painted[steps] = torch.cat(codes), painting.draws
+    assert torch.equal(painted[0][0], painted[2][0])
+    assert not np.array_equal(painted[0][1], painted[2][1])
+
+
+def test_steps_of_a_flow_decoder_that_is_not_there_are_one_line():
+    painter = build(1)
+    without = Painter(painter.blip, painter.prior, Decoder(painter.decoder.vqvae))
+    settings = PaintSettings(**{**SETTINGS, "decoder_steps": 2})
+    with pytest.raises(UserError, match="no flow decoder"):
+        without.paint(["ship"], settings, samples=1, seed=3)
 
 
 def test_the_candidate_that_matches_best_is_chosen_and_the_first_is_kept_too():

@@ -9,6 +9,7 @@ import blips
 import numpy as np
 import pytest
 import torch
+from flows import build_flow
 from test_painter import build
 from tiny import ROOT
 
@@ -30,18 +31,21 @@ from pipeline.priors import load_prior
 @pytest.mark.parametrize("kind", [str, Path])
 def test_models_are_saved_and_loaded_by_either(tmp_path: Path, kind: type) -> None:
     checkpoint, painter = blips.build(), build(1)
-    places = {name: kind(tmp_path / name) for name in ("blip", "prior", "vqvae", "level")}
+    places = {
+        name: kind(tmp_path / name) for name in ("blip", "prior", "vqvae", "decoder", "level")
+    }
     checkpoint.save(places["blip"])
     painter.prior.save_pretrained(places["prior"])
     painter.prior.levels[0].save_pretrained(places["level"])
-    painter.vqvae.save_pretrained(places["vqvae"])
+    painter.decoder.vqvae.save_pretrained(places["vqvae"])
+    build_flow(painter.decoder.vqvae).save_pretrained(places["decoder"])
     assert Blip.from_pretrained(places["blip"]).image_size == checkpoint.image_size
-    assert VQVAE.from_pretrained(places["vqvae"]).config == painter.vqvae.config
+    assert VQVAE.from_pretrained(places["vqvae"]).config == painter.decoder.vqvae.config
     assert PixelSNAIL.from_pretrained(places["level"]).shape == painter.prior.levels[0].shape
     assert isinstance(load_prior(places["prior"]), type(painter.prior))
     device = torch.device("cpu")
-    folders = {name: places[name] for name in ("blip", "prior", "vqvae")}
-    assert Painter.from_pretrained(**folders, device=device).device == device
+    folders = {name: places[name] for name in ("blip", "prior", "vqvae", "decoder")}
+    assert Painter.from_folders(**folders, device=device).device == device
 
 
 @pytest.mark.parametrize("kind", [str, Path])

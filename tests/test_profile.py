@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from apps.profile import flags
 from pipeline.errors import UserError
 from pipeline.params import load_section, read_yaml
 from pipeline.training.blip import BlipSettings
+from pipeline.training.decoder_settings import DecoderSettings
 from pipeline.training.pixelsnail import PixelSNAILSettings
 from pipeline.training.vqvae import VQVAESettings
 from stages.dump_codes import DumpSettings
@@ -38,6 +40,7 @@ SECTIONS = {
     "blip": BlipSettings,
     "vqvae": VQVAESettings,
     "dump_codes": DumpSettings,
+    "decoder": DecoderSettings,
     "pixelsnail": PixelSNAILSettings,
     "generate": GenerateSettings,
 }
@@ -47,11 +50,16 @@ SECTIONS = {
 def test_every_profile_fits_params_yaml(path, tmp_path):
     profile, params = read_yaml(path), read_yaml(ROOT / "params.yaml")
     assert list(flags(profile, params))
-    laid_over = {key: {**params[key], **profile.get(key, {})} for key in SECTIONS}
+    laid_over = {key: _laid_over(params[key], profile.get(key, {})) for key in SECTIONS}
     merged = tmp_path / "params.yaml"
     merged.write_text(json.dumps(laid_over))  # which is YAML too
     for key, schema in SECTIONS.items():
         load_section(merged, key, schema)  # raises
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    nested = {k: _laid_over(below[k], v) for k, v in above.items() if isinstance(v, dict)}
+    return {**below, **above, **nested}
 
 
 def test_an_unknown_profile_is_one_line():

@@ -12,10 +12,16 @@ from pipeline.evaluation.references import fresh_references, matched_references
 from pipeline.sample.titles import TITLES, parse
 
 
-def darker(images: np.ndarray, texts: Sequence[str]) -> np.ndarray:
-    """Stands for the VQ-VAE."""
+def darker(images: np.ndarray, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Stands for the two decoders: one paints darker, the other numbers what it draws."""
     assert len(images) == len(texts)
-    return images // 2
+    numbers = np.arange(len(images), dtype=np.uint8)[:, None, None, None]
+    return images // 2, np.broadcast_to(numbers, images.shape)
+
+
+def only_darker(images: np.ndarray, texts: Sequence[str]) -> tuple[np.ndarray, None]:
+    """The same where the flow decoder is not asked."""
+    return darker(images, texts)[0], None
 
 
 def pair(number: int, split: str, caption: str, label: str) -> Pair:
@@ -29,8 +35,15 @@ def test_fresh_pictures_are_two_of_each_title_and_differ() -> None:
     assert not np.array_equal(found.real, found.other)
     assert list(found.labels) == [parse(title).kind for title in titles]
     assert np.array_equal(found.other_decoded, found.other // 2)
-    again = fresh_references(titles, darker, size=32, image_size=32, seed=1)
+    assert found.real_redrawn is not None
+    assert found.other_redrawn is not None
+    drawn = np.concatenate([found.real_redrawn, found.other_redrawn])
+    assert drawn[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5]  # no two share their noise
+    assert found.real_repainted is found.real_redrawn
+    again = fresh_references(titles, only_darker, size=32, image_size=32, seed=1)
     assert np.array_equal(again.real, found.real)
+    assert again.real_redrawn is None
+    assert again.real_repainted is again.real_decoded
 
 
 def test_matched_pictures_have_the_caption_or_else_the_label() -> None:

@@ -41,6 +41,8 @@ def test_the_first_sentence_is_exact_and_has_its_interval_chance_and_ceiling() -
     )
     assert "count 41% (chance 33%)" in said
     assert "Of real pictures 100%, of reconstructed ones 100%." in said
+    both = sentence(every(exact={**EXACT, "redrawn.all": 0.98}))
+    assert "of reconstructed ones 100% (98% with their detail drawn)." in both
 
 
 def test_without_a_judge_the_sentence_is_of_labels_and_without_labels_it_claims_nothing() -> None:
@@ -52,19 +54,21 @@ def test_without_a_judge_the_sentence_is_of_labels_and_without_labels_it_claims_
 def test_the_page_has_every_group_its_cheats_and_what_was_left_out() -> None:
     neutral = {
         f"{row}.{name}": 0.5
-        for row in ("real", "reconstructed", "generated", "prior")
+        for row in ("real", "reconstructed", "redrawn", "generated", "prior")
         for name in ("kid", "fd", "precision", "recall", "density", "coverage", "n")
     }
     page = report(
         every(exact=EXACT, neutral=neutral, blip={"bleu.unranked": 0.8, "matching.f1": 0.9}),
         {"blip: meteor": "it needs WordNet"},
         space=FeatureSpace("a space", lambda images: images, 1000),
-        spread=Spread({"exact.unranked.all": 0.02}, 3),
+        spread=Spread({"exact.unranked.all": 0.02}, 3, commit="abc1234"),
     )
+    assert "Of 3 of the default run of commit abc1234 that differ" in page
     assert page.startswith("# What this run measured\n\n**46%")
     for part in ("## Pixels alone", "## A neutral space", "## BLIP's opinion", "## Left out"):
         assert part in page
     assert "| **generated**, every draw | 0.461 (0.414 to 0.512) |" in page
+    assert "| reconstructed, detail drawn | 0.5 |" in page
     assert "![" in page
     assert "KID in units of 1000" in page
     assert "a painter that ignored number and sort would have a BLEU of 0.86" in page
@@ -106,8 +110,8 @@ def test_metrics_files_hold_headlines_and_the_table_everything(tmp_path: Path) -
     assert "vqvae\tno_text.psnr\t20.0\t\t\t\thigher" in rows
 
 
-def test_there_are_some_forty_headlines_in_all() -> None:
-    assert sum(map(len, HEADLINES.values())) <= 45
+def test_there_are_some_fifty_headlines_in_all() -> None:
+    assert sum(map(len, HEADLINES.values())) <= 55
 
 
 @pytest.mark.parametrize(
@@ -116,7 +120,8 @@ def test_there_are_some_forty_headlines_in_all() -> None:
         ("unranked.all", "higher"), ("generated.kid", "lower"), ("copies.copies", "lower"),
         ("hard.count.called_matched", "lower"), ("bits", "lower"), ("lpips.generated", "lower"),
         ("generated.coverage", "higher"), ("copies.further", "neither"), ("psnr", "higher"),
-        ("neighbours", "neither"), ("bleu.real", "higher"),
+        ("neighbours", "neither"), ("sharpness.redrawn", "neither"), ("redrawn.kid", "lower"),
+        ("bleu.real", "higher"),
     ],
 )  # fmt: skip
 def test_which_way_a_figure_is_better(name: str, way: str) -> None:

@@ -23,14 +23,15 @@ TINY = {
         "text_layers": 1, "heads": 2, "projection_dim": 8,
     },
     "vqvae": {
-        **SMALL_TRAINING, "image_size": 32, "levels": 2, "n_embed": 32, "channel": 16,
-        "n_res_block": 1, "res_channel": 16, "embed_dim": 8,
+        **SMALL_TRAINING, "image_size": 32, "downsample": 4, "levels": 2, "n_embed": 32,
+        "channel": 16, "n_res_block": 1, "res_channel": 16, "embed_dim": 8,
     },
+    "decoder": {**SMALL_TRAINING, "channels": [8, 16], "n_res_block": 1},
     "pixelsnail": {
         **SMALL_TRAINING, "channel": 32, "n_block": 1, "n_res_block": 1, "res_channel": 16,
     },
     "judge": {"pictures": 20, "held_out_pictures": 10, "image_size": 32, "channel": 4, "steps": 2},
-    "generate": {"judged_prompts": 10, "candidates": 2, "batch_size": 8},
+    "generate": {"judged_prompts": 10, "candidates": 2, "decoder_steps": 2, "batch_size": 8},
     "evaluate": {"pictures_per_label": 2, "mixture_pictures": 2, "grid_pictures": 8},
 }  # fmt: skip
 ENVIRONMENT = {

@@ -14,7 +14,7 @@ class TextCondition:
 
     Attributes:
         pooled: (B, D) float, L2-normalised, in the space of BLIP's image embeddings.
-        tokens: (B, T, C) float, last hidden states; 0 behind a text's end.
+        tokens: (B, T, C) float, means over the layers' states; 0 behind a text's end.
         mask: (B, T) bool, True = a token; at least one in each row.
     """
 

@@ -92,7 +92,7 @@ def locate(image: str, base: str | Path) -> Location:
     path = Path(image)
     if "\\" in image and not (base.parent / path).exists():
         path = Path(image.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts:
+    if path.anchor or ".." in path.parts:  # on Windows `C:x` and `/x` lead out, too
         raise FetchError("bad_path", "leads out of the annotation file's folder")
     if any(ord(c) < 32 for c in image):
         raise FetchError("bad_path", "holds a control character")

@@ -6,7 +6,6 @@ last line may be torn. A body is hashed again before it is used, so nothing is s
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import itertools
 import json
@@ -16,7 +15,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from pipeline.files import remove
+from pipeline.progress import say
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,7 @@ class DownloadStore:
     def open(cls, folder: Path) -> Iterator[DownloadStore]:
         """Wait until no other process uses the folder, and clear away what a killed one left."""
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        with _alone(folder):
             store = cls(folder)
             remove(store._partial)
             for part in (store._partial, folder / "bodies"):
@@ -92,7 +93,7 @@ class DownloadStore:
     def keep(self, entry: Entry, partial: Path | None = None) -> None:
         """Record an entry; `partial` holds its body, unless that is here already."""
         if partial is not None:
-            partial.replace(self.body(entry.sha256))
+            _take_place(partial, self.body(entry.sha256))
         self._note(entry.url, entry)
 
     def forget(self, url: str) -> None:
@@ -102,13 +103,36 @@ class DownloadStore:
     def _note(self, url: str, entry: Entry | None) -> None:
         record = {"url": url} if entry is None else asdict(entry)
         with self._lock:
-            with self._journal.open("a", encoding="utf-8") as stream:
+            with self._journal.open("a", encoding="utf-8", newline="\n") as stream:
                 # A line that a killed run left unfinished ends here, and spoils no other.
                 stream.write("\n" + json.dumps(record))
             if entry is None:
                 self._entries.pop(url, None)
             else:
                 self._entries[url] = entry
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / "lock")  # the system takes it from a process that was killed
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        say(f"{folder}: another process is downloading; waiting until it has ended")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _take_place(partial: Path, body: Path) -> None:
+    try:
+        partial.replace(body)
+    except PermissionError:  # on Windows, while another thread reads the very same bytes
+        if not body.exists():
+            raise
+        partial.unlink()
 
 
 def _read_journal(path: Path) -> dict[str, Entry]:

@@ -25,18 +25,18 @@ HEADLINE = (*ATTRIBUTES, "all", "all_seen", "all_unseen")  # then all_KIND for e
 Shares = dict[str, tuple[np.ndarray, np.ndarray]]  # right and counted: (N,) bool each
 
 
-def require_fit(right: Mapping[str, float]) -> None:
+def require_fit(right: Mapping[str, float], *, least: float = FIT) -> None:
     """Check a judge on pictures that show what they should.
 
     Args:
         right: a set's name → the share of it that the judge calls entirely right.
 
     Raises:
-        Unmeasurable: a share is below 0.99: no figure of this judge means anything.
+        Unmeasurable: a share is below `least`: no figure of this judge means anything.
     """
     for name, share in right.items():
-        if share < FIT:
-            raise Unmeasurable(f"the judge calls {share:.3f} of {name} right, less than {FIT}")
+        if share < least:
+            raise Unmeasurable(f"the judge calls {share:.3f} of {name} right, less than {least}")
 
 
 def attribute_accuracy(titles: Sequence[str], answers: np.ndarray) -> Iterator[tuple[str, float]]:

@@ -22,8 +22,9 @@ from pipeline.evaluation.shuffling import shuffled_rows
 class BlipOpinion:
     """Answers about one picture of each prompt, each worked out once, when it is asked for.
 
-    Groups are `unranked` and `best_of_n` draws, `reconstructed` and `real` pictures (the ceiling);
-    `shuffled`, unranked draws beside other prompts, is the floor.
+    Groups are `unranked` and `best_of_n` draws, `reconstructed` (by least error), `redrawn` (by
+    the flow decoder, if it paints) and `real` pictures (the ceiling); `shuffled`, unranked draws
+    beside other prompts, is the floor.
     """
 
     def __init__(self, judged: Judged, *, seed: int) -> None:
@@ -36,6 +37,8 @@ class BlipOpinion:
             "reconstructed": references.real_decoded,
             "real": references.real,
         }
+        if references.real_redrawn is not None:
+            self.images["redrawn"] = references.real_redrawn
         self.seed = seed
 
     @cached_property
@@ -93,7 +96,8 @@ class BlipOpinion:
 
         Best of n is left out: it is selected by this very score, and real pictures are not.
         """
-        for group in ("unranked", "reconstructed", "real"):
-            yield from mean_figures(group, self.blip.match(self.images[group], self.prompts))
+        for group, images in self.images.items():
+            if group != "best_of_n":
+                yield from mean_figures(group, self.blip.match(images, self.prompts))
         floor = self.blip.match(self.images["unranked"], self.others)
         yield from mean_figures("shuffled", floor)

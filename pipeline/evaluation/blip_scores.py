@@ -11,9 +11,19 @@ from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.data.images import load_images
 from pipeline.data.pairs import captioned
 from pipeline.evaluation.blip_opinion import BlipOpinion
+from pipeline.evaluation.blip_sight import (
+    CONFUSION,
+    attributes_right,
+    captions_right,
+    kinds_right,
+    probe,
+    told_kinds,
+)
 from pipeline.evaluation.hard_negatives import changed_titles, hard_negatives, other_captions
 from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.labels import common_labels
 from pipeline.evaluation.matching import (
+    auc,
     matched_only,
     matching,
     relatedness,
@@ -33,7 +43,8 @@ def blip_scores(
     image_embeds: ImageEmbeddings,
     text_embeds: TextEmbeddings,
     wordnet: Path | None,
-    threshold: float,
+    labels: int,
+    pictures_per_label: int,
     seed: int,
 ) -> Scores:
     """Judge matching and retrieval on test pairs, what BLIP cannot see, and what it makes of draws.
@@ -41,10 +52,12 @@ def blip_scores(
     Args:
         images: the folder of pictures.
         wordnet: nltk's data folder; None: no METEOR.
-        threshold: a pair is called matched from this probability on.
+        labels: the commonest kinds of things, which are told apart.
+        pictures_per_label: of training, for a kind to be learned.
         seed: of the draw of mismatched captions.
     """
     blip, pairs = judged.blip, judged.pairs
+    threshold = blip.thresholds.captions
     scores = Scores()
     asked = captioned(pairs)
     pictures = load_images(images, [pair.image for pair in asked], blip.image_size)
@@ -72,7 +85,16 @@ def blip_scores(
     pictures = load_images(images, [pair.image for pair in labelled], blip.image_size)
     probabilities = blip.match(pictures, [pair.text for pair in labelled])
     matches_labelled = [pair.match for pair in labelled]
-    scores.take("subtask1", relatedness(matches_labelled, probabilities, threshold=threshold))
+    scores.take(
+        "subtask1",
+        relatedness(
+            matches_labelled,
+            probabilities,
+            threshold=blip.thresholds.passages,
+            pictures=[pair.image for pair in labelled],
+            seed=seed,
+        ),
+    )
     references = judged.references
     negatives = (
         changed_titles(judged.prompts)
@@ -81,6 +103,16 @@ def blip_scores(
     )
     near = hard_negatives(blip, references.real, judged.prompts, negatives, threshold=threshold)
     scores.take("hard", near)
+    scores.take("captions", _captions(opinion, judged))
+    train = judged.codes.of("train").pairs
+    objects = [pair.main_object for pair in train]
+    kept = common_labels(objects, at_least=pictures_per_label, at_most=labels)
+    scores.take("kinds", _kinds(opinion, judged, [p.caption for p in train], objects, kept))
+    shown = {pair.image: pair.main_object for pair in asked}
+    rows = image_embeds.rows([pair.image for pair in train]), image_embeds.rows(list(shown))
+    learned, held_out = (image_embeds.vectors[part].numpy() for part in rows)
+    told = probe(learned, objects, held_out, list(shown.values()), kept, seed=seed)
+    scores.take("probe", told)
     scores.take("bleu, rouge_1, rouge_l", opinion.overlaps(), under="")
     if wordnet is None:
         scores.leave_out("meteor", "it needs WordNet, and pretrained.wordnet is off")
@@ -89,6 +121,30 @@ def blip_scores(
     scores.take("similarity", opinion.similarities())
     scores.take("match", opinion.matches())
     return scores
+
+
+def _captions(opinion: BlipOpinion, judged: Judged) -> Figures:
+    """How many captions of real pictures are right, on the sample by attribute too."""
+    titles, said = judged.prompts, opinion.captions["real"]
+    yield from captions_right(titles, said, spelling=opinion.spelling)
+    if judged.is_sample:
+        yield from attributes_right(titles, said)
+
+
+def _kinds(
+    opinion: BlipOpinion,
+    judged: Judged,
+    training: Sequence[str],
+    objects: Sequence[str],
+    kept: Sequence[str],
+) -> Figures:
+    """What kinds the captions of real pictures name, beside the titles themselves (the ceiling)."""
+    texts = {"captions": opinion.captions["real"], "titles": judged.prompts}
+    told = told_kinds(training, objects, kept, texts)
+    labels = judged.references.labels
+    yield from kinds_right(told["captions"], labels, kept)
+    ceiling = kinds_right(told["titles"], labels, kept)
+    yield from prefixed("titles", (f for f in ceiling if not f[0].startswith(CONFUSION)))
 
 
 def _matching(
@@ -113,5 +169,7 @@ def _matching(
     yield from prefixed("matched_only", matched_only(matched, threshold=threshold))
     yield from prefixed("probability.matched", similarity(matched))
     yield from prefixed("probability.mismatched", similarity(mismatched))
-    yield from prefixed("similarity.matched", similarity((seen * read).sum(axis=1)))
-    yield from prefixed("similarity.mismatched", similarity((seen * read[other]).sum(axis=1)))
+    near, far = (seen * read).sum(axis=1), (seen * read[other]).sum(axis=1)
+    yield from prefixed("similarity", auc(near, far))
+    yield from prefixed("similarity.matched", similarity(near))
+    yield from prefixed("similarity.mismatched", similarity(far))

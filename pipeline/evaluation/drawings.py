@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.evaluation.coding import latent_vectors
+from pipeline.data.views import to_uint8
+from pipeline.evaluation.blip_page import PICTURE
+from pipeline.evaluation.blip_sight import right_captions
+from pipeline.evaluation.coding import decoded, latent_vectors, redrawn
 from pipeline.evaluation.copies import Nearest
 from pipeline.evaluation.judged import Judged
 from pipeline.evaluation.plots import comparison_grid, image_grid, scatter, write_png
@@ -17,6 +20,8 @@ from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.files import write_tsv
 
 COLUMNS = 8
+CAPTIONED = 12  # real pictures under BLIP's captions
+SEEDS = 3  # of the flow decoder, for the same codes
 
 
 def draw(
@@ -49,11 +54,12 @@ def draw(
             count=half,
             pictures=pictures,
         )
-    draw_reconstructions(references.real[:half], references.real_decoded[:half], pictures)
+    draw_reconstructions(judged, half, pictures, seed=seed)
     test = judged.codes.of("test")
     return draw_latents(
         latent_vectors(judged.vqvae, test.codes).numpy(),
         [pair.main_object for pair in test.pairs],
+        [pair.image for pair in test.pairs],
         tables=tables,
         pictures=pictures,
         seed=seed,
@@ -61,9 +67,18 @@ def draw(
 
 
 def draw_latents(
-    latents: np.ndarray, labels: Sequence[str], *, tables: Path, pictures: Path, seed: int
+    latents: np.ndarray,
+    labels: Sequence[str],
+    names: Sequence[str],
+    *,
+    tables: Path,
+    pictures: Path,
+    seed: int,
 ) -> dict[str, str]:
     """Draw latents (N, D) in the plane, each as a table for `dvc plots` and as a picture.
+
+    Args:
+        labels, names: (N,) of each latent's picture; "" for no label.
 
     Returns:
         What could not be drawn, and why; its table has no rows, and its picture no points.
@@ -75,15 +90,15 @@ def draw_latents(
     }
     for name, method in methods.items():
         try:
-            points, drawn = method(latents), labels
+            points, drawn, of = method(latents), labels, names
         except Unmeasurable as reason:
             left_out[f"latents.{name}"] = str(reason)
-            points, drawn = np.empty((0, 2)), []
+            points, drawn, of = np.empty((0, 2)), [], []
         rows = [
-            {"x": x, "y": y, "label": label or "none"}
-            for (x, y), label in zip(points.tolist(), drawn, strict=True)
+            {"x": x, "y": y, "label": label or "none", "image": name}
+            for (x, y), label, name in zip(points.tolist(), drawn, of, strict=True)
         ]
-        write_tsv(tables / f"{name}.tsv", rows, columns=("x", "y", "label"))
+        write_tsv(tables / f"{name}.tsv", rows, columns=("x", "y", "label", "image"))
         scatter(
             pictures / f"latents_{name}.png",
             points,
@@ -94,9 +109,36 @@ def draw_latents(
     return left_out
 
 
-def draw_reconstructions(real: np.ndarray, reconstructed: np.ndarray, pictures: Path) -> None:
-    """Pictures (N, H, W, 3) uint8 above what the VQ-VAE makes of them."""
-    rows = {"real": real, "reconstructed": reconstructed}
+def draw_captions(
+    images: np.ndarray, titles: Sequence[str], captions: Sequence[str], pictures: Path
+) -> None:
+    """The first real pictures whose captions are wrong and the first whose are right, as many of
+    each as there are, twelve together, under what BLIP says and, where it is wrong, their titles.
+    """
+    right = right_captions(titles, captions)
+    wrong = np.flatnonzero(~right)[:CAPTIONED]
+    chosen = [*wrong[: max(CAPTIONED // 2, CAPTIONED - int(right.sum()))]]
+    chosen += [*np.flatnonzero(right)[: CAPTIONED - len(chosen)]]
+    below = [
+        f"✓ {captions[row]}" if right[row] else f"✗ {captions[row]} — {titles[row]}"
+        for row in chosen
+    ]
+    grid = image_grid(images[chosen], below, columns=CAPTIONED // 2, scale=3)
+    write_png(pictures / f"{PICTURE}.png", grid)
+
+
+def draw_reconstructions(judged: Judged, count: int, pictures: Path, *, seed: int) -> None:
+    """The first test pictures, above what each decoder paints from their codes."""
+    codes, texts = judged.codes.of("test").codes[:count], judged.test.text_embeds[:count]
+    rows = {
+        "real": judged.test.images[:count].numpy(),
+        "least error": to_uint8(decoded(judged.vqvae, codes, texts)).numpy(),
+    }
+    for number in range(SEEDS if judged.decoder_steps else 0):
+        drawn = redrawn(
+            judged.decoder, codes, texts, steps=judged.decoder_steps, seed=seed + number
+        )
+        rows[f"drawn, seed {seed + number}"] = to_uint8(drawn).numpy()
     write_png(pictures / "reconstructions.png", comparison_grid(rows, columns=COLUMNS, scale=2))
 
 

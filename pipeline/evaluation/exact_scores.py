@@ -31,9 +31,10 @@ def exact_scores(folder: Path, judged: Judged, *, seed: int) -> tuple[Judge | No
     """Judge generated pictures by everything that their titles say.
 
     Figures are `GROUP.NAME` with their intervals; a group is `unranked` (every draw), `best_of_n`
-    (the draw that BLIP picked), `real`, `reconstructed`, `shuffled` (every draw beside another
-    title), `chance`; `reranking` is what best of n gains over its own unranked draws;
-    `count_asked_I.seen_J` is how many unranked draws show J things where I were asked for.
+    (the draw that BLIP picked), `real`, `reconstructed` (by least error), `redrawn` (from the same
+    codes, by the flow decoder), `shuffled` (every draw beside another title), `chance`; `reranking`
+    is what best of n gains over its own unranked draws; `count_asked_I.seen_J` is how many unranked
+    draws show J things where I were asked for.
 
     Args:
         folder: where `train_judge` left the judge.
@@ -70,6 +71,12 @@ def _judge(
     }
     for group, (asked, seen) in groups.items():
         scores.take(f"exact.{group}", _of_group(asked, seen, seed=seed), under=group)
+    if references.other_redrawn is not None:
+        scores.take(
+            "exact.redrawn",
+            _of_group(titles, judge.answers(references.other_redrawn, titles), seed=seed),
+            under="redrawn",
+        )
     scores.take("exact.chance", attribute_chance(draws.prompts), under="chance")
     if len(titles) < len(draws):
         candidates = len(draws) // len(titles)

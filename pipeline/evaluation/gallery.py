@@ -57,15 +57,17 @@ class Draws:
 
 @dataclass(frozen=True)
 class References:
-    """Two real pictures for each of P prompts, and what the VQ-VAE makes of them.
+    """Two real pictures for each of P prompts, and what is painted from their codes.
 
     Attributes:
         prompts: (P,) distinct texts, in the order of the draws.
         labels: (P,) what each prompt asks for; "" where that is unknown.
         real: (P, H, W, 3) uint8, pictures that no model was trained on.
         other: (P, H, W, 3) uint8, another picture of the same prompt, or at least of its label.
-        real_decoded, other_decoded: (P, H, W, 3) uint8, their reconstructions.
+        real_decoded, other_decoded: (P, H, W, 3) uint8, their reconstructions of least error.
         same_prompt: the share of `other` whose prompt is the very same.
+        real_redrawn, other_redrawn: (P, H, W, 3) uint8, what the flow decoder draws from the same
+            codes; None where it is not asked to paint.
     """
 
     prompts: Sequence[str]
@@ -75,3 +77,10 @@ class References:
     real_decoded: np.ndarray
     other_decoded: np.ndarray
     same_prompt: float
+    real_redrawn: np.ndarray | None = None
+    other_redrawn: np.ndarray | None = None
+
+    @property
+    def real_repainted(self) -> np.ndarray:
+        """(P, H, W, 3), from the codes of `real` by the very decoder of the generated pictures."""
+        return self.real_decoded if self.real_redrawn is None else self.real_redrawn

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ from pipeline.codes.captioned import CaptionedCodes
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import Pair, captioned
-from pipeline.evaluation.coding import reconstruct
+from pipeline.decoder import Decoder
+from pipeline.evaluation.coding import ThroughCodes
 from pipeline.evaluation.gallery import Draws, References
 from pipeline.evaluation.references import fresh_references, matched_references
 from pipeline.models.blip import Blip
@@ -26,6 +26,7 @@ class Judged:
     """A run's models and pictures.
 
     Attributes:
+        decoder_steps: of the flow decoder that painted the draws; 0: the least-error one did.
         pairs: of the test split, those without a caption too.
         codes: the whole store's, joined to the captioned pairs.
         train, test: their pictures as they are, beside the embeddings of their captions.
@@ -35,7 +36,8 @@ class Judged:
 
     device: torch.device
     blip: Blip
-    vqvae: VQVAE
+    decoder: Decoder
+    decoder_steps: int
     pairs: Sequence[Pair]
     codes: CaptionedCodes
     train: CaptionedImages
@@ -48,13 +50,14 @@ class Judged:
     def load(
         cls,
         blip: Blip,
-        vqvae: VQVAE,
+        decoder: Decoder,
         pairs: Sequence[Pair],
         *,
         codes: Path,
         texts: TextEmbeddings,
         images: Path,
         generated: Path,
+        decoder_steps: int,
         sample_size: int | None,
         device: torch.device,
         seed: int,
@@ -63,18 +66,18 @@ class Judged:
 
         Args:
             sample_size: at which the sample's pictures are painted; None: the data are others.
-            seed: of the draw of real pictures.
+            seed: of the draw of real pictures, and of what is drawn from their codes.
         """
         joined = CaptionedCodes.load(codes, captioned(pairs), texts)
         train, test = joined.of("train"), joined.of("test")
-        image_size = vqvae.config.image_size
+        image_size = decoder.vqvae.config.image_size
         learned, held_out = (
             CaptionedImages.load(part.pairs, texts, images=images, image_size=image_size)
             for part in (train, test)
         )
         draws = Draws.load(generated)
         prompts = list(dict.fromkeys(draws.prompts))
-        through_codes = partial(reconstruct, vqvae, blip)
+        through_codes = ThroughCodes(decoder, blip, steps=decoder_steps, seed=seed)
         if sample_size is not None:
             references = fresh_references(
                 prompts, through_codes, size=sample_size, image_size=image_size, seed=seed
@@ -92,7 +95,8 @@ class Judged:
         return cls(
             device=device,
             blip=blip,
-            vqvae=vqvae,
+            decoder=decoder,
+            decoder_steps=decoder_steps,
             pairs=[pair for pair in pairs if pair.split == "test"],
             codes=joined,
             train=learned,
@@ -101,6 +105,11 @@ class Judged:
             references=references,
             is_sample=sample_size is not None,
         )
+
+    @property
+    def vqvae(self) -> VQVAE:
+        """What makes codes of pictures."""
+        return self.decoder.vqvae
 
     @property
     def training(self) -> np.ndarray:

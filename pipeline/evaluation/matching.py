@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
+from scipy.stats import norm
 
-from pipeline.evaluation.bootstrap import FEWEST, share_interval
+from pipeline.evaluation.bootstrap import FEWEST, LEVEL, RESAMPLES, share_interval
 from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
@@ -23,8 +24,8 @@ def matching(matched: np.ndarray, mismatched: np.ndarray, *, threshold: float) -
 
     Yields:
         accuracy; balanced_accuracy (the mean of what is right on either kind) with its 95 %
-        interval; precision, recall and f1 of "matched"; n. Precision is left out where nothing is
-        called matched.
+        interval; auc, which knows no threshold, with its own; precision, recall and f1 of
+        "matched"; n. Precision is left out where nothing is called matched.
 
     Raises:
         Unmeasurable: there are no pairs of one kind.
@@ -42,11 +43,41 @@ def matching(matched: np.ndarray, mismatched: np.ndarray, *, threshold: float) -
         low, high = share_interval(answers, weights=weights)
         yield "balanced_accuracy_low", low
         yield "balanced_accuracy_high", high
+    yield from auc(matched, mismatched)
     yield "recall", recall
     yield "f1", 2 * hits / (len(matched) + hits + false_alarms)
     if hits + false_alarms:
         yield "precision", hits / (hits + false_alarms)
     yield "n", float(len(matched) + len(mismatched))
+
+
+def auc(matched: np.ndarray, mismatched: np.ndarray) -> Figures:
+    """The area under the ROC curve: how often a matched pair scores above a mismatched one.
+
+    Yields:
+        auc, and the ends of its 95 % interval by DeLong et al. 1988 (doi:10.2307/2531595).
+
+    Raises:
+        Unmeasurable: there are no pairs of one kind.
+    """
+    _some(matched, "matched")
+    _some(mismatched, "mismatched")
+    above = _above(matched, np.sort(mismatched))
+    below = 1 - _above(mismatched, np.sort(matched))
+    area = float(above.mean())
+    yield "auc", area
+    if min(len(matched), len(mismatched)) >= FEWEST:
+        error = np.sqrt(above.var(ddof=1) / len(matched) + below.var(ddof=1) / len(mismatched))
+        wide = float(norm.ppf(0.5 + LEVEL / 2) * error)
+        yield "auc_low", max(0.0, area - wide)
+        yield "auc_high", min(1.0, area + wide)
+
+
+def _above(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For each score the share of the sorted others that lie below it, equal ones by half."""
+    below, upto = (np.searchsorted(others, scores, side=side) for side in ("left", "right"))
+    found: np.ndarray = (below + upto) / (2 * len(others))
+    return found
 
 
 def matched_only(matched: np.ndarray, *, threshold: float) -> Figures:
@@ -86,16 +117,26 @@ def similarity(values: np.ndarray) -> Figures:
     yield "std", float(values.std())
 
 
-def relatedness(labels: Sequence[str], probabilities: np.ndarray, *, threshold: float) -> Figures:
+def relatedness(
+    labels: Sequence[str],
+    probabilities: np.ndarray,
+    *,
+    threshold: float,
+    pictures: Sequence[Hashable],
+    seed: int,
+) -> Figures:
     """MUSTI's subtask 1, as the challenge's table has it: is the text's smell in the picture?
 
     Args:
         labels: (N,) "YES" or "NO", as people labelled the pairs.
         probabilities: (N,) that a pair matches.
         threshold: a pair is called YES from this probability on.
+        pictures: (N,) the picture of each pair: those of one picture are drawn again together.
+        seed: of the bootstrap.
 
     Yields:
-        f1_macro (the plain mean of both labels' F1) and accuracy.
+        f1_macro (the plain mean of both labels' F1), its 95 % interval by percentiles where there
+        are at least 20 pictures, and accuracy; n: pairs, pictures.
 
     Raises:
         Unmeasurable: one of the labels does not occur.
@@ -108,7 +149,36 @@ def relatedness(labels: Sequence[str], probabilities: np.ndarray, *, threshold: 
         raise Unmeasurable("subtask 1 takes pairs labelled YES and pairs labelled NO")
     yes, no = _f1(truth, called), _f1(~truth, ~called)
     yield "f1_macro", (yes + no) / 2
+    unit_of = {picture: unit for unit, picture in enumerate(dict.fromkeys(pictures))}
+    if len(unit_of) >= FEWEST:
+        found = _f1_resampled(truth, called, np.array([unit_of[p] for p in pictures]), seed=seed)
+        low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        yield "f1_macro_low", float(low)
+        yield "f1_macro_high", float(high)
     yield "accuracy", float((truth == called).mean())
+    yield "n", float(len(truth))
+    yield "pictures", float(len(unit_of))
+
+
+def _f1_resampled(
+    truth: np.ndarray, called: np.ndarray, unit: np.ndarray, *, seed: int
+) -> np.ndarray:
+    """The macro F1 of 2,000 draws of as many pictures, with repetition: (RESAMPLES,)."""
+    size = int(unit.max()) + 1
+    cells = np.stack(
+        [
+            np.bincount(unit, weights=(truth == is_yes) & (called == says_yes), minlength=size)
+            for is_yes, says_yes in ((True, True), (True, False), (False, True), (False, False))
+        ]
+    )  # (4, pictures): pairs that are YES and called so, YES and called NO, …
+    generator = np.random.default_rng(seed)
+    counts = generator.multinomial(size, np.full(size, 1 / size), size=RESAMPLES)
+    hits, misses, alarms, rejected = cells @ counts.T
+    wrong = misses + alarms
+    with np.errstate(invalid="ignore"):  # a draw without a label has no F1 of it
+        scores = np.stack([2 * kind / (2 * kind + wrong) for kind in (hits, rejected)])
+    mean: np.ndarray = np.nan_to_num(scores).mean(axis=0)
+    return mean
 
 
 def _f1(truth: np.ndarray, called: np.ndarray) -> float:

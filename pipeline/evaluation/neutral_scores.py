@@ -1,8 +1,9 @@
 """In a space that no model here has met: do generated pictures look like real ones, all of them?
 
 Rows are compared with real pictures of the same prompts: other `real` ones (the floor of every
-distance), `reconstructed`, `generated`; and `prior`: generated against reconstructed ones, which
-leaves out what the decoder loses and shows the prior's own share.
+distance), `reconstructed` (by least error), `redrawn` (by the flow decoder), `generated`; and
+`prior`: generated against what the same decoder paints from the codes of real pictures, which
+leaves out what it loses and shows the prior's own share.
 """
 
 from __future__ import annotations
@@ -69,8 +70,10 @@ def _distributions(
         "real": (real, space(references.other)),
         "reconstructed": (real, space(references.other_decoded)),
         "generated": (real, generated),
-        "prior": (space(references.real_decoded), generated),
+        "prior": (space(references.real_repainted), generated),
     }
+    if references.other_redrawn is not None:
+        rows["redrawn"] = (real, space(references.other_redrawn))
     for row, (reference, made) in rows.items():
         scores.take(row, _in_units(space, reference, made, seed=seed))
     scores.take("same_prompt", [("same_prompt", references.same_prompt)], under="")
@@ -96,5 +99,7 @@ def _lpips(measure: nn.Module, draws: Draws, references: References, *, seed: in
         "reconstructed": (decoded, real),
         "shuffled": (generated, real[elsewhere]),
     }
+    if references.real_redrawn is not None:
+        pairs["redrawn"] = (to_float(torch.from_numpy(references.real_redrawn)), real)
     for row, (first, second) in pairs.items():
         yield row, float(lpips_distances(measure, first, second, batch_size=LPIPS_BATCH).mean())

@@ -1,4 +1,4 @@
-"""From pixels, or features that no model here has met: labels, and copies of training."""
+"""From pixels, or features that no model here has met: labels, sharpness, copies of training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pipeline.evaluation.features import FeatureSpace
 from pipeline.evaluation.judged import Judged
 from pipeline.evaluation.labels import LabelClassifier, common_labels, label_accuracy
 from pipeline.evaluation.pixels import PIXEL_SPACE
-from pipeline.evaluation.scores import Figures, Scores, prefixed
+from pipeline.evaluation.scores import Figures, Scores, of_group, prefixed
+from pipeline.evaluation.sharpness import sharpness
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
 MOST_ASKED = 200  # pictures whose nearest training picture is looked for, at 20 ms each
@@ -47,12 +48,17 @@ def pixel_scores(
         "reconstructed": references.real_decoded,
         "real": references.real,
     }
+    if references.real_redrawn is not None:
+        groups["redrawn"] = references.real_redrawn
     told = _labels(space or PIXEL_SPACE, judged, objects, kept, groups, seed=seed)
     scores.take("label_accuracy", told, under="")
+    for group, images in groups.items():
+        beside = references.other if group == "real" else references.real
+        scores.take("sharpness", of_group(group, sharpness(images, beside)), under="")
     try:
         nearest, held_out = (
             nearest_views(pictures[:MOST_ASKED], judged.training)
-            for pictures in (draws.unranked, references.real_decoded)
+            for pictures in (draws.unranked, references.real_repainted)
         )
     except Unmeasurable as reason:
         scores.leave_out("copies", str(reason))

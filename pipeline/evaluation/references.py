@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from pipeline.evaluation.gallery import References
 from pipeline.judge.pictures import REFERENCES, fresh_pictures
 from pipeline.sample.titles import parse
 
-Reconstruct = Callable[[np.ndarray, Sequence[str]], np.ndarray]  # pictures beside texts → the same
+# Pictures beside texts → what is painted from their codes: by least error, and drawn, if at all.
+Reconstruct = Callable[[np.ndarray, Sequence[str]], tuple[np.ndarray, np.ndarray | None]]
 
 
 def fresh_references(
@@ -36,9 +38,8 @@ def fresh_references(
         labels=[parse(title).kind for title in titles],
         real=real,
         other=other,
-        real_decoded=reconstruct(real, titles),
-        other_decoded=reconstruct(other, titles),
         same_prompt=1.0,
+        **_reconstructions(reconstruct, real, other, titles, titles),
     )
 
 
@@ -76,7 +77,24 @@ def matched_references(
         labels=labels,
         real=real,
         other=other,
-        real_decoded=reconstruct(real, prompts),
-        other_decoded=reconstruct(other, [train[row].caption for row in found.tolist()]),
         same_prompt=float((same != NONE).mean()),
+        **_reconstructions(
+            reconstruct, real, other, prompts, [train[row].caption for row in found.tolist()]
+        ),
     )
+
+
+def _reconstructions(
+    reconstruct: Reconstruct,
+    real: np.ndarray,
+    other: np.ndarray,
+    real_texts: Sequence[str],
+    other_texts: Sequence[str],
+) -> dict[str, Any]:
+    """The fields of `References` that are painted from codes."""
+    # All at once: what is drawn depends on a picture's row, and no two should share their noise.
+    decoded, drawn = reconstruct(np.concatenate([real, other]), [*real_texts, *other_texts])
+    fields = dict(zip(("real_decoded", "other_decoded"), np.split(decoded, 2), strict=True))
+    if drawn is not None:
+        fields |= zip(("real_redrawn", "other_redrawn"), np.split(drawn, 2), strict=True)
+    return fields

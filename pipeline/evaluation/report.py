@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pipeline.evaluation.blip_page import PICTURE, SIGHT, Table, sight
 from pipeline.evaluation.features import FeatureSpace
 from pipeline.evaluation.headlines import CHEATS
 from pipeline.evaluation.scores import Figure, Scores
@@ -18,28 +19,40 @@ EXACT_ROWS = {
     "unranked": "**generated**, every draw",
     "best_of_n": "generated, best of n by BLIP",
     "real": "real, fresh",
-    "reconstructed": "reconstructed",
+    "reconstructed": "reconstructed, least error",
+    "redrawn": "reconstructed, detail drawn",
     "shuffled": "generated, other titles",
     "chance": "blind guesses",
 }
 NEUTRAL_ROWS = {
     "real": "real beside real",
-    "reconstructed": "reconstructed",
+    "reconstructed": "reconstructed, least error",
+    "redrawn": "reconstructed, detail drawn",
     "generated": "**generated**",
-    "prior": "generated beside reconstructed (the prior's share)",
+    "prior": "generated beside reconstructed by the same decoder (the prior's share)",
+}
+LABEL_ROWS = {
+    "generated": "generated",
+    "best_of_n": "best of n",
+    "reconstructed": "reconstructed, least error",
+    "redrawn": "reconstructed, detail drawn",
+    "real": "real",
 }
 BLIP_COLUMNS = {
     "unranked": "generated",
     "best_of_n": "best of n",
     "shuffled": "floor: other prompts",
-    "reconstructed": "reconstructed",
+    "reconstructed": "reconstructed, least error",
+    "redrawn": "reconstructed, detail drawn",
     "real": "ceiling: real",
 }
 BLIP_ROWS = ("bleu", "bleu_smoothed", "rouge_1", "rouge_l", "meteor", "similarity", "match")
+CAPTIONED = "Real pictures with what BLIP says of them: as many right as wrong, where there are"
 PICTURES = {
     "generated": "The first prompts, one draw each that nobody chose",
     "nearest": "The least novel pictures, beside the training pictures nearest to them",
-    "reconstructions": "Real pictures above what the VQ-VAE makes of them",
+    "reconstructions": "Real pictures above what is painted from their codes: by least error, and,"
+    " where the flow decoder paints, from three of its seeds",
     "latents_tsne": "Latents of the test pictures (t-SNE)",
 }
 
@@ -95,8 +108,9 @@ def report(
     page.say("## Pixels alone")
     _exact_details(page)
     _labels(page)
+    _plain(page, "pixels", "sharpness", "Sharpness: energy of fine detail, as a share of real")
     _plain(page, "pixels", "copies", "Copies")
-    _plain(page, "vqvae", "", "VQ-VAE", cheat="vqvae")
+    _plain(page, "vqvae", "", "VQ-VAE and decoders", cheat="vqvae")
     _plain(page, "prior", "", "Prior", cheat="prior")
     page.say("## A neutral space")
     _neutral(page, space)
@@ -113,7 +127,15 @@ def report(
         ),
     )
     page.say(CHEATS["blip"])
-    rest = [f for f in page.parts["blip"].values() if f.name.split(".")[0] not in BLIP_ROWS]
+    page.say("### What BLIP can and cannot see")
+    for part in sight(every["blip"]):
+        if isinstance(part, Table):
+            page.table(part.heads, part.rows)
+        else:
+            page.say(part)
+    page.say(f"*{CAPTIONED}*", "", f"![{CAPTIONED}](pictures/{PICTURE}.png)")
+    told = {*BLIP_ROWS, *SIGHT}
+    rest = [f for f in page.parts["blip"].values() if f.name.split(".")[0] not in told]
     page.table(("measure", "value", "95 %", "n"), map(_full, rest))
     if left_out:
         page.say("## Left out")
@@ -133,13 +155,16 @@ def sentence(every: Mapping[str, Scores]) -> str:
             f" (chance {_percent(page.get('exact', f'chance.{name}'), interval=False)})"
             for name in ATTRIBUTES
         ]
-        real, decoded = (page.get("exact", f"{row}.all") for row in ("real", "reconstructed"))
+        real, decoded, redrawn = (
+            page.get("exact", f"{row}.all") for row in ("real", "reconstructed", "redrawn")
+        )
+        drawn = f" ({_percent(redrawn, interval=False)} with their detail drawn)" if redrawn else ""
         return (
             f"{_percent(whole)} of the pictures show everything that their line of text asks for"
             f" (chance {_percent(chance, interval=False)}), without selection;"
             f" {_percent(best)} of those that BLIP picks."
             f" Of real pictures {_percent(real, interval=False)},"
-            f" of reconstructed ones {_percent(decoded, interval=False)}."
+            f" of reconstructed ones {_percent(decoded, interval=False)}{drawn}."
             f" One by one: {', '.join(parts)}."
         )
     label, real = (page.get("pixels", f"{row}.label_accuracy") for row in ("generated", "real"))
@@ -158,8 +183,9 @@ def _chance(spread: Spread | None) -> str:
     told = [f"{name} {margin:.2g}" for name, margin in margins.items() if margin is not None]
     if spread is None or not told:
         return "This is one training; how far others of the same settings lie apart is not known."
+    of = f"the default run of commit {spread.commit}" if spread.commit else "the default run"
     return (
-        f"This is one training. Of {spread.runs} of the default run that differ in `seed` alone, "
+        f"This is one training. Of {spread.runs} of {of} that differ in `seed` alone, "
         f"two lie apart by up to (95 %): {', '.join(told)}. Smaller differences say nothing; "
         "[docs/spread.md](../docs/spread.md) has every figure."
     )
@@ -202,14 +228,13 @@ def _exact_details(page: Page) -> None:
 
 def _labels(page: Page) -> None:
     names = ("label_accuracy", "label_worst")
-    groups = ("generated", "best_of_n", "reconstructed", "real")
     if page.get("pixels", "generated.label_accuracy") is None:
         return
     page.say("### Labels, told by a classifier that was fitted on real pictures")
     rows = []
-    for group in groups:
+    for group, title in LABEL_ROWS.items():
         figures = [page.get("pixels", f"{group}.{name}") for name in names]
-        rows.append([group.replace("_", " "), *map(_interval, figures), _count(figures[0])])
+        rows.append([title, *map(_interval, figures), _count(figures[0])])
     page.table(("pictures", "balanced accuracy (95 %)", "worst label", "n"), rows)
     page.say(CHEATS["label"])
 

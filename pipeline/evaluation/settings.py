@@ -10,7 +10,6 @@ from pipeline.params import Section
 class EvaluateSettings(Section):
     """The section `evaluate` of params.yaml."""
 
-    match_threshold: float = Field(gt=0, lt=1)  # a pair is called matched from this probability on
     labels: int = Field(ge=2)  # the commonest ones, which pictures are asked for
     pictures_per_label: int = Field(ge=1)  # of training, for a label to be learned
     mixture_pictures: int = Field(ge=0)  # on which the text's gain is measured; 0: it is not

@@ -45,14 +45,16 @@ class Spread:
     Attributes:
         deviations: the standard deviation of each figure over runs, by its dotted name.
         runs: how many runs they were taken from.
+        commit: whose settings they had; empty where nobody wrote it down.
     """
 
     deviations: Mapping[str, float]
     runs: int
+    commit: str = ""
 
     @classmethod
-    def of(cls, runs: Sequence[Mapping[str, float]]) -> Spread:
-        """Take the spread of each figure that all `runs` have, of flat metrics.
+    def of(cls, runs: Sequence[Mapping[str, float]], *, commit: str = "") -> Spread:
+        """Take the spread of each figure that all `runs` of a commit have, of flat metrics.
 
         Raises:
             Unmeasurable: there are fewer than two runs.
@@ -60,13 +62,13 @@ class Spread:
         if len(runs) < 2:
             raise Unmeasurable("a spread takes at least two runs")
         shared = [name for name in runs[0] if all(name in run for run in runs)]
-        return cls(
-            {name: float(np.std([run[name] for run in runs], ddof=1)) for name in shared}, len(runs)
-        )
+        deviations = {name: float(np.std([run[name] for run in runs], ddof=1)) for name in shared}
+        return cls(deviations, len(runs), commit)
 
     def save(self, path: Path) -> None:
         """Write it to a JSON file."""
-        write_json(path, {"runs": self.runs, "deviations": dict(self.deviations)})
+        content = {"commit": self.commit, "runs": self.runs, "deviations": dict(self.deviations)}
+        write_json(path, content)
 
     @classmethod
     def load(cls, path: Path) -> Spread | None:
@@ -78,7 +80,7 @@ class Spread:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             deviations = {str(name): float(sd) for name, sd in content["deviations"].items()}
-            return cls(deviations, int(content["runs"]))
+            return cls(deviations, int(content["runs"]), str(content.get("commit", "")))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError):

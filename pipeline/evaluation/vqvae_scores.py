@@ -1,4 +1,8 @@
-"""What survives a picture's codes, what a wrong text costs, and whether the codebook is at work."""
+"""What survives a picture's codes, what a wrong text costs, and whether the codebook is at work.
+
+The figures without a name before them are of the least-error decoder, `redrawn` of the flow one:
+whoever draws one of many possible pictures is further from the one than their mean is.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from torch import Tensor
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.views import to_float
 from pipeline.evaluation.codebook import codebook_use
-from pipeline.evaluation.coding import decoded, encoded
+from pipeline.evaluation.coding import decoded, encoded, redrawn
 from pipeline.evaluation.judged import Judged
 from pipeline.evaluation.reconstruction import bits_per_pixel, mean_psnr, reconstruction
 from pipeline.evaluation.scores import Figures, Scores
@@ -17,12 +21,16 @@ from pipeline.models.vqvae import VQVAE, unpack_levels
 
 
 def vqvae_scores(judged: Judged, *, seed: int) -> Scores:
-    """Judge reconstructions of test pictures; `seed` is of the draw of other pictures' texts."""
+    """Judge reconstructions of test pictures; `seed` is of what is drawn from codes, and of the
+    draw of other pictures' texts."""
     scores = Scores()
     vqvae, test, codes = judged.vqvae, judged.test, judged.codes.of("test")
     images, texts = to_float(test.images), test.text_embeds
     decodings = decoded(vqvae, codes.codes, texts)
     scores.take("psnr", reconstruction(images, decodings), under="")
+    if judged.decoder_steps:
+        drawn = redrawn(judged.decoder, codes.codes, texts, steps=judged.decoder_steps, seed=seed)
+        scores.take("redrawn", reconstruction(images, drawn))
     # Not what the text is worth: that takes a model trained without it (docs/ablations.md).
     captions = [pair.caption for pair in codes.pairs]
     scores.take("wrong_text", _psnr_of_shuffled(vqvae, test, captions, seed=seed))

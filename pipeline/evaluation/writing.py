@@ -53,7 +53,8 @@ def write_scores(
     for measure, why in sorted(left_out.items()):
         say(f"left out: {measure}: {why}")
     with replacing(folder / "report.md") as aside:
-        aside.write_text(report(every, left_out, space=space, spread=spread), encoding="utf-8")
+        text = report(every, left_out, space=space, spread=spread)
+        aside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_captions(path: Path, prompts: Sequence[str], captions: Sequence[str]) -> None:

@@ -8,7 +8,8 @@ them, and `BlipProcessor.from_pretrained` their preprocessing.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +26,16 @@ from transformers.models.blip.modeling_blip import (
 
 from pipeline.data.tokenizer import ENCODE
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import replacing, write_json
+from pipeline.models.blip_reader import (
+    PREPROCESSOR,
+    PUBLISHED,
+    THRESHOLDS,
+    MatchThresholds,
+    load_preprocessor,
+    load_thresholds,
+    normalised,
+)
 from pipeline.models.blip_sizes import BlipSizes
 from pipeline.sealing import check_folder, seal_folder
 
@@ -34,7 +44,7 @@ M = TypeVar("M", bound=BlipPreTrainedModel)
 # Of the pictures that CLIP was trained on; BLIP's checkpoints were fed with these too.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-PREPROCESSOR = "preprocessor_config.json"
+SHARPER = 2.0  # than other weights begin: how much a patch heeds those that are like it
 BICUBIC = 3  # Pillow's number for it, which the preprocessor's file holds
 
 
@@ -44,6 +54,7 @@ class BlipCheckpoint:
 
     Attributes:
         mean, std: of pictures in [0, 1], one for each of red, green, blue.
+        thresholds: of matching.
     """
 
     retrieval: BlipForImageTextRetrieval
@@ -51,6 +62,7 @@ class BlipCheckpoint:
     tokenizer: BertTokenizer
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
+    thresholds: MatchThresholds = PUBLISHED
 
     @property
     def image_size(self) -> int:
@@ -90,9 +102,7 @@ class BlipCheckpoint:
 
     def pixels(self, images: Tensor) -> Tensor:
         """uint8 (B, S, S, 3) of the models' size → normalised float (B, 3, S, S)."""
-        mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
-        return images.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std).contiguous()
+        return normalised(images, self.mean, self.std)
 
     def save(self, folder: Path | str) -> None:
         """Write both checkpoints; `folder` appears when it is whole."""
@@ -116,7 +126,8 @@ class BlipCheckpoint:
                 model.save_pretrained(aside / name)
                 self.tokenizer.save_pretrained(aside / name)
                 text = json.dumps(preprocessor, indent=2) + "\n"
-                (aside / name / PREPROCESSOR).write_text(text, encoding="utf-8")
+                (aside / name / PREPROCESSOR).write_text(text, encoding="utf-8", newline="\n")
+            write_json(aside / THRESHOLDS, asdict(self.thresholds))
             seal_folder(aside)
 
     @classmethod
@@ -129,7 +140,7 @@ class BlipCheckpoint:
         folder = Path(folder)
         check_folder(folder)
         retrieval, captioner = folder / "retrieval", folder / "captioner"
-        first, second = (_load_preprocessor(part) for part in (retrieval, captioner))
+        first, second = (load_preprocessor(part) for part in (retrieval, captioner))
         if first != second:
             raise UserError(f"{folder}: retrieval and captioner normalise pictures differently")
         checkpoint = cls(
@@ -137,6 +148,7 @@ class BlipCheckpoint:
             _load_model(BlipForConditionalGeneration, captioner),
             _load_tokenizer(retrieval),
             *first,
+            load_thresholds(folder),
         )
         sizes = [_image_size(checkpoint.retrieval), _image_size(checkpoint.captioner)]
         if sizes[0] != sizes[1]:
@@ -168,6 +180,8 @@ def build_checkpoint(sizes: BlipSizes, tokenizer: BertTokenizer) -> BlipCheckpoi
     with torch.no_grad():
         place = retrieval.vision_model.embeddings.position_embedding
         place.copy_(grid_positions(sizes.image_size // sizes.patch_size, sizes.hidden_size))
+        for layer in retrieval.vision_model.encoder.layers:
+            look_around(layer.get_parameter("self_attn.qkv.weight"))
     return BlipCheckpoint(retrieval.eval(), captioner.eval(), tokenizer)
 
 
@@ -184,6 +198,20 @@ def share_parts(
     decoder.tie_weights()
 
 
+def look_around(weight: Tensor) -> None:
+    """Make an attention layer begin by looking at what is alike, which is what lies near.
+
+    Keys begin as queries do, so that a patch heeds those of a like place and look; towers that have
+    learned do so (https://arxiv.org/abs/2305.09828), and from few pictures they would not find it.
+
+    Args:
+        weight: (3 D, D), of queries, keys and values; changed in place.
+    """
+    queries, keys, _ = weight.chunk(3)
+    queries.mul_(SHARPER)
+    keys.copy_(queries)
+
+
 def grid_positions(side: int, width: int) -> Tensor:
     """Sines and cosines of a patch's row and column (https://arxiv.org/abs/2205.01580).
 
@@ -193,7 +221,9 @@ def grid_positions(side: int, width: int) -> Tensor:
         (1, 1 + side * side, width) in [-1, 1]; the first, the class token's, is 0.
     """
     quarter = width // 4
-    speeds = 10_000.0 ** (-torch.arange(quarter) / max(1, quarter - 1))
+    # From a wave over the whole side, twice, to one over three patches: slower ones would be the
+    # same everywhere.
+    speeds = (2.0 * side / math.pi) ** (-torch.arange(quarter) / max(1, quarter - 1))
     angles = torch.arange(side)[:, None] * speeds * 2  # (side, quarter)
     waves = torch.cat([angles.sin(), angles.cos()], dim=1)
     rows = waves[:, None].expand(side, side, -1)
@@ -261,14 +291,3 @@ def _load_tokenizer(folder: Path) -> BertTokenizer:
         return BertTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder}: no tokenizer: {' '.join(str(error).split())[:200]}") from None
-
-
-def _load_preprocessor(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    path = folder / PREPROCESSOR
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(values["image_mean"]), tuple(values["image_std"])
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: expected JSON with image_mean and image_std") from None

@@ -29,6 +29,7 @@ class Quantizer(nn.Module):
         n_embed: number of codes; with `fsq` a power of two of at least 16.
         embed_dim: width in which codes are compared (`ema` and `cosine`).
         commitment_weight: pull of the vectors towards their codes, as a share of the loss.
+        decode_only: only `lookup` will be called; without the library, whose import takes a second.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Quantizer(nn.Module):
         n_embed: int,
         embed_dim: int,
         commitment_weight: float,
+        decode_only: bool = False,
     ) -> None:
         super().__init__()
         self.is_fsq = kind == "fsq"
@@ -46,6 +48,8 @@ class Quantizer(nn.Module):
             from vector_quantize_pytorch import FSQ
 
             self.book = FSQ(levels=fsq_levels(n_embed), dim=dim)
+        elif decode_only:
+            self.book = Book(dim, n_embed, embed_dim)
         else:
             from vector_quantize_pytorch import VectorQuantize
 
@@ -88,3 +92,23 @@ class Quantizer(nn.Module):
         if self.is_fsq:
             return self.book.indices_to_codes(codes)
         return self.book.get_output_from_indices(codes)
+
+
+class Book(nn.Module):
+    """The weights of a `VectorQuantize` under its names, to be looked up and no more."""
+
+    def __init__(self, dim: int, n_embed: int, embed_dim: int) -> None:
+        super().__init__()
+        self._codebook = nn.Module()
+        for name in ("embed", "embed_avg"):
+            self._codebook.register_buffer(name, torch.zeros(1, n_embed, embed_dim))
+        self._codebook.register_buffer("cluster_size", torch.zeros(1, n_embed))
+        self._codebook.register_buffer("initted", torch.tensor(False))
+        projects = dim != embed_dim
+        self.project_in = nn.Linear(dim, embed_dim) if projects else nn.Identity()
+        self.project_out = nn.Linear(embed_dim, dim) if projects else nn.Identity()
+
+    def get_output_from_indices(self, codes: Tensor) -> Tensor:
+        """The vectors (B, N, dim) of codes (B, N)."""
+        vectors: Tensor = self.project_out(self._codebook.get_buffer("embed")[0][codes])
+        return vectors

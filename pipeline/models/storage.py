@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,14 +34,15 @@ def save_model(model: nn.Module, config: Section, folder: Path | str) -> None:
             "blake2b": digest(weights),  # safetensors has no checksum of its own
         }
         about = json.dumps(sealed(entry), indent=2) + "\n"
-        (aside / CONFIG).write_text(about, encoding="utf-8")
+        (aside / CONFIG).write_text(about, encoding="utf-8", newline="\n")
 
 
-def load_model(folder: Path | str, build: type[M]) -> M:
+def load_model(folder: Path | str, build: type[M], **given: Any) -> M:
     """Build a model from `folder`, in evaluation mode.
 
     Args:
         build: the model's class; it takes what its config holds by name.
+        given: what the class takes besides.
 
     Raises:
         UserError: a file is missing, damaged or of another model.
@@ -55,7 +57,7 @@ def load_model(folder: Path | str, build: type[M]) -> M:
         weights = folder / WEIGHTS
         if digest(weights) != whole:
             raise UserError(f"{weights}: damaged, by the checksum in {CONFIG}; make it again")
-        model = build(**tuples(values))
+        model = build(**tuples(values), **given)
         model.load_state_dict(load_file(weights))
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; run the stage that makes it") from None
@@ -64,6 +66,15 @@ def load_model(folder: Path | str, build: type[M]) -> M:
         # The checksums were right, or there was none: another version's file, or not ours.
         raise UserError(f"{about}: no model that this version can load: {reason}") from None
     return model.eval()
+
+
+def fingerprint(model: nn.Module) -> str:
+    """What tells a model's weights from any others', in 32 hexadecimal digits."""
+    found = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        found.update(tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def model_name(folder: Path) -> str:

@@ -28,8 +28,11 @@ class VQVAE(nn.Module):
     above the bottom's (8×8 over 16×16 becomes 20×16), so that every later stage handles one array.
     """
 
-    def __init__(self, **sizes: Any) -> None:
+    def __init__(self, *, decode_only: bool = False, **sizes: Any) -> None:
         """Build it of the fields of `VQVAEConfig`, by name.
+
+        Args:
+            decode_only: nothing will be encoded; it is there a second sooner.
 
         Raises:
             ValueError: a size is missing, unknown or impossible.
@@ -39,7 +42,7 @@ class VQVAE(nn.Module):
         self.encoder = Encoder(c)
         self.decoder = Decoder(c)
         # Built from the top down, as codes are chosen: the bottom sees what the top already says.
-        self.quantizers = nn.ModuleList(self._quantizer() for _ in range(c.levels))
+        self.quantizers = nn.ModuleList(self._quantizer(decode_only) for _ in range(c.levels))
         if c.levels == 2:
             self.shrink = nn.Conv2d(c.channel, c.channel, 4, stride=2, padding=1)
             self.top_encoder = Trunk(c, c.channel)
@@ -48,7 +51,7 @@ class VQVAE(nn.Module):
             self.merge_encoded = nn.Conv2d(2 * c.channel, c.channel, 1)
             self.merge_decoded = nn.Conv2d(2 * c.channel, c.channel, 1)
 
-    def _quantizer(self) -> Quantizer:
+    def _quantizer(self, decode_only: bool) -> Quantizer:
         c = self.config
         return Quantizer(
             c.quantizer,
@@ -56,6 +59,7 @@ class VQVAE(nn.Module):
             n_embed=c.n_embed,
             embed_dim=c.embed_dim,
             commitment_weight=c.commitment_weight,
+            decode_only=decode_only,
         )
 
     @property
@@ -94,15 +98,17 @@ class VQVAE(nn.Module):
     @torch.inference_mode()
     def decode(self, codes: Tensor, text_embeds: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [-1, 1] of codes (B, h, w), texts beside them (B, text_dim)."""
-        return self._paint(self._lookup(codes), text_embeds).clamp(-1, 1)
+        return self._paint(self.vectors(codes), text_embeds).clamp(-1, 1)
 
     @torch.inference_mode()
     def latents(self, codes: Tensor) -> Tensor:
         """The vectors (B, h * w, channel) that codes (B, h, w) stand for, all levels' in a row."""
-        levels = [rearrange(level, "b c h w -> b (h w) c") for level in self._lookup(codes)]
+        levels = [rearrange(level, "b c h w -> b (h w) c") for level in self.vectors(codes)]
         return torch.cat(levels, dim=1)
 
-    def _lookup(self, codes: Tensor) -> list[Tensor]:
+    @torch.inference_mode()
+    def vectors(self, codes: Tensor) -> list[Tensor]:
+        """The vectors (B, channel, h_i, w_i) of each level's codes, the top's first."""
         if tuple(codes.shape[1:]) != self.code_shape:
             shape = tuple(codes.shape)
             raise ValueError(f"codes of shape {shape}, expected (B, *{self.code_shape})")
@@ -140,13 +146,13 @@ class VQVAE(nn.Module):
         save_model(self, self.config, folder)
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str) -> VQVAE:
+    def from_pretrained(cls, folder: Path | str, *, decode_only: bool = False) -> VQVAE:
         """Load what `save_pretrained` wrote.
 
         Raises:
             UserError: a file is missing, damaged or of another model.
         """
-        return load_model(Path(folder), cls)
+        return load_model(Path(folder), cls, decode_only=decode_only)
 
 
 class Encoder(nn.Module):

@@ -15,6 +15,8 @@ from pipeline.data.pairs import Pair
 from pipeline.data.tokenizer import padded, token_ids
 from pipeline.errors import UserError
 
+MOST_REPEATS = 6.0  # of a picture in an epoch
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -72,6 +74,29 @@ class Choice:
         return has_text, self.table[pictures[has_text], chosen[has_text]]
 
 
+def repeated(labels: Tensor, *, below: float) -> Tensor:
+    """Which picture each row of an epoch is of: those of rare things come several times.
+
+    A thing of which a share f of the pictures is comes √(below / f) times, at least once and at
+    most `MOST_REPEATS` (repeat-factor sampling, https://arxiv.org/abs/1908.03195, section 5.1).
+
+    Args:
+        labels: (N,) int64, what the pictures are of; -1: unknown, which comes once.
+        below: the share below which a thing is rare; 0: none is.
+
+    Returns:
+        (M,) int64 rows of pictures, M >= N.
+    """
+    factors = torch.ones(len(labels), dtype=torch.float64)
+    known = labels >= 0
+    if known.any():
+        shares = torch.bincount(labels[known]) / len(labels)
+        factors[known] = (below / shares[labels[known]]).sqrt().clamp(1, MOST_REPEATS).double()
+    generator = torch.Generator().manual_seed(0)
+    rounded = factors + torch.rand(len(labels), generator=generator, dtype=torch.float64)
+    return torch.arange(len(labels)).repeat_interleave(rounded.long())
+
+
 @dataclass(frozen=True)
 class Matches:
     """A split's pictures, their captions, and which passages match them and which do not.
@@ -81,6 +106,7 @@ class Matches:
         captions: all distinct captions; `captions_of` says whose.
         passages: texts with a label, a row for each (picture, text) of the source.
         is_match: (passages,) bool, what the label says.
+        labels: (N,) int64, one number for each thing that pictures are of; -1: unknown.
         known: sorted int64 keys `picture * len(captions) + caption` of all pairs that match.
     """
 
@@ -90,6 +116,7 @@ class Matches:
     passages: Texts
     passages_of: Choice
     is_match: Tensor
+    labels: Tensor
     known: Tensor
 
     @classmethod
@@ -124,6 +151,11 @@ class Matches:
         for pair in pairs:
             if pair.caption:
                 captions_of[picture[pair.image]].add(caption[pair.caption])
+        things: dict[str, int] = {}
+        labels = [-1] * len(names)
+        for pair in pairs:
+            if pair.image in picture and pair.main_object:
+                labels[picture[pair.image]] = things.setdefault(pair.main_object, len(things))
         for row, pair in enumerate(labelled):
             passages_of[picture[pair.image]].append(row)
         known = [
@@ -136,6 +168,7 @@ class Matches:
             passages=Texts.of([p.text for p in labelled], tokenizer),
             passages_of=Choice.of(passages_of),
             is_match=torch.tensor([p.match == "YES" for p in labelled], dtype=torch.bool),
+            labels=torch.tensor(labels),
             known=torch.tensor(known),
         )
 
@@ -144,5 +177,9 @@ class Matches:
 
     def matching(self, pictures: Tensor, captions: Tensor) -> Tensor:
         """Which of these captions describe which of these pictures: bool (pictures, captions)."""
-        keys = pictures[:, None] * len(self.captions.ids) + captions
+        return self.is_known(pictures[:, None], captions)
+
+    def is_known(self, pictures: Tensor, captions: Tensor) -> Tensor:
+        """Whether each of these captions describes the picture at its side: bool."""
+        keys = pictures * len(self.captions.ids) + captions
         return torch.isin(keys, self.known.to(keys.device))

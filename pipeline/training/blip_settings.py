@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from pipeline.data.pairs import Pair
 from pipeline.models.blip_sizes import BlipSizes
+from pipeline.params import Section
 from pipeline.progress import say
 from pipeline.training.settings import TrainingSettings
 
@@ -17,6 +18,30 @@ if TYPE_CHECKING:
     from transformers import BertTokenizer
 
     from pipeline.models.blip_checkpoint import BlipCheckpoint
+
+
+class NegativeShares(Section):
+    """How many of matching's negatives are of which sort, as shares of their sum."""
+
+    even: float = Field(ge=0)  # any other of the batch
+    hard: float = Field(ge=0)  # likelier the more similar it seems
+    same_label: float = Field(ge=0)  # of a picture of the same thing
+    changed: float = Field(ge=0)  # a caption of the training set that says nearly the same
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.even + self.hard + self.same_label + self.changed:
+            raise ValueError("all shares are 0: expected one above")
+        return self
+
+
+class ViewSettings(Section):
+    """The views of a picture that BLIP learns from."""
+
+    max_shift: int = Field(ge=0)  # in pixels
+    mirror: bool  # half of the pictures; not where texts say left or right
+    smallest_crop: float = Field(gt=0, le=1)  # of a picture's side; 1: none
+    jitter: float = Field(ge=0, le=1)  # of brightness, contrast and depth of colour
 
 
 class BlipSettings(TrainingSettings, BlipSizes):
@@ -31,7 +56,13 @@ class BlipSettings(TrainingSettings, BlipSizes):
     lm_weight: float = Field(ge=0)
     match_share: float = Field(ge=0, le=1)  # of a batch's pictures matched with captions
     passage_share: float = Field(ge=0, le=1)  # of a batch's pictures matched with a passage
-    max_shift: int = Field(ge=0)  # augmentation, in pixels
+    negatives: NegativeShares
+    doubtful_weight: float = Field(ge=0, le=1)  # of negatives that say less or more than a caption
+    rare_below: float = Field(ge=0, le=1)  # share of a thing that is shown more often; 0: none
+    rest_after: int = Field(ge=0)  # validations without a gain after which a loss rests; 0: never
+    layer_decay: float = Field(gt=0, le=1)  # of lr from each layer to the one below
+    dropout: float = Field(ge=0, lt=1)
+    views: ViewSettings
 
     @model_validator(mode="after")
     def _lengths_fit(self) -> Self:
@@ -40,8 +71,8 @@ class BlipSettings(TrainingSettings, BlipSizes):
                 f"caption_max_length = {self.caption_max_length}: expected at most max_text_length"
                 f" = {self.max_text_length}"
             )
-        if self.max_shift >= self.image_size:
-            raise ValueError(f"max_shift = {self.max_shift}: expected less than image_size")
+        if (shift := self.views.max_shift) >= self.image_size:
+            raise ValueError(f"views.max_shift = {shift}: expected less than image_size")
         return self
 
     def start(self, pairs: Sequence[Pair], *, pretrained: Path) -> BlipCheckpoint:

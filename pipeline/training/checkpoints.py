@@ -38,7 +38,7 @@ class Checkpoints:
         with replacing(written) as aside:
             plain = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
             save_file(plain, aside, metadata={"state": json.dumps(state)})
-        written.rename(self.folder / f"{step:09d}-{digest(written)}.safetensors")
+        written.replace(self.folder / f"{step:09d}-{digest(written)}.safetensors")
         for old in self._newest_first()[KEPT:]:
             old.unlink()
 
@@ -48,7 +48,8 @@ class Checkpoints:
             try:
                 if digest(path) == path.stem.split("-")[1]:
                     with safe_open(path, framework="pt") as file:
-                        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                        # Copies: Windows removes no file that a tensor still maps.
+                        tensors = {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118
                         return tensors, json.loads(file.metadata()["state"])
             except SafetensorError:
                 pass  # damaged before its digest was taken

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor
 
 
-def contrast(similarity: Tensor, is_match: Tensor) -> Tensor:
+def contrast(similarity: Tensor, is_match: Tensor, weights: Tensor) -> Tensor:
     """Cross-entropy of each picture over the texts and of each text over the pictures.
 
     The target is spread evenly over all that match: a picture's other texts, and the pictures that
@@ -17,33 +16,18 @@ def contrast(similarity: Tensor, is_match: Tensor) -> Tensor:
     Args:
         similarity: (N, N) float logits, pictures by texts.
         is_match: (N, N) bool, true on the diagonal.
+        weights: (N, N) float, how much a pair that does not match counts as a negative.
     """
     if not len(similarity):
         return similarity.sum()
+    counted = similarity + torch.where(is_match, 0, weights.log())  # of 0: not at all
     targets = is_match.to(similarity.dtype)
-    of_pictures = F.cross_entropy(similarity, targets / targets.sum(1, keepdim=True))
-    of_texts = F.cross_entropy(similarity.T, targets.T / targets.T.sum(1, keepdim=True))
-    return (of_pictures + of_texts) / 2
+    return (_spread(counted, targets) + _spread(counted.T, targets.T)) / 2
 
 
-def draw_negatives(similarity: Tensor, is_match: Tensor) -> tuple[Tensor, Tensor]:
-    """Draw hard negatives: for each row one column that does not match it, likelier if similar.
-
-    Args:
-        similarity: (N, M) float logits.
-        is_match: (N, M) bool.
-
-    Returns:
-        The rows that have a negative at all, and the column drawn for each; both int64.
-    """
-    rows = (~is_match).any(1).nonzero()[:, 0]
-    negatives = ~is_match[rows]
-    weights = similarity[rows].softmax(1) * negatives
-    # A sharp softmax may leave nothing to them, and multinomial would refuse (BLIP's #76).
-    weights = weights + 1e-4 * negatives
-    if not len(rows):
-        return rows, rows
-    return rows, weights.multinomial(1)[:, 0]
+def _spread(logits: Tensor, targets: Tensor) -> Tensor:
+    log_shares = logits.log_softmax(1).masked_fill(targets == 0, 0)
+    return -(targets / targets.sum(1, keepdim=True) * log_shares).sum(1).mean()
 
 
 def gather_contrast(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -54,18 +54,23 @@ def fit(
     seed: int,
     label: str,
     write_curve: Callable[[Curve], None],
+    follow: Callable[[Curve], bool] = lambda _: False,
+    lr_shares: Mapping[str, float] | None = None,
 ) -> Curve:
     """Train `task.model` in place; it ends with the EMA weights that validated best.
 
     Args:
         write_curve: called in the main process with the curve so far after each validation, so
             that it can be looked at meanwhile.
+        follow: called in each process with the curve so far at the start and after each
+            validation, so that a task can act on it; returns whether there is nothing left to do.
+        lr_shares: of a parameter's name, what share of lr it has; None: all of it.
 
     Returns:
         The curve: a row for each validation, with the step, the learning rate, the mean of every
         training figure since the row before, and the validation's figures as `val_*`.
     """
-    run = _Run(task, settings, accelerator)
+    run = _Run(task, settings, accelerator, follow=follow, lr_shares=lr_shares or {})
     restored = checkpoints.load()
     if restored is not None:
         run.restore(*restored)
@@ -91,7 +96,15 @@ def fit(
 class _Run:
     """The state of one run of the loop: what a checkpoint holds."""
 
-    def __init__(self, task: Task, settings: TrainingSettings, accelerator: Accelerator) -> None:
+    def __init__(
+        self,
+        task: Task,
+        settings: TrainingSettings,
+        accelerator: Accelerator,
+        *,
+        follow: Callable[[Curve], bool],
+        lr_shares: Mapping[str, float],
+    ) -> None:
         processes = accelerator.num_processes
         if settings.batch_size % processes:
             raise UserError(
@@ -101,7 +114,7 @@ class _Run:
         self.task, self.settings, self.accelerator = task, settings, accelerator
         self.model = task.model.to(accelerator.device)
         self.optimizer = torch.optim.AdamW(
-            _decayed_and_not(self.model, settings.weight_decay),
+            _groups(self.model, settings.weight_decay, lr_shares),
             lr=settings.lr,
             betas=(0.9, 0.99),
             fused=True,
@@ -112,6 +125,7 @@ class _Run:
         self.best_loss = math.inf
         self.without_gain = 0
         self.step = 0
+        self.follow, self.finished = follow, False
         self.curve: Curve = []
         self.sums: dict[str, Tensor] = {}
         self.summed = 0
@@ -119,12 +133,13 @@ class _Run:
     def steps(self, seed: int) -> Iterator[int]:
         """Do the steps that are left, yielding after each."""
         settings, accelerator = self.settings, self.accelerator
-        while self.step < settings.steps and not self._out_of_patience():
+        self.finished = self.follow(self.curve)
+        while self.step < settings.steps and not (self.finished or self._out_of_patience()):
             rows = batch_rows(self.task.rows, settings.batch_size, step=self.step, seed=seed)
             mine = rows.chunk(accelerator.num_processes)[accelerator.process_index]
             torch.manual_seed(derive_seed(seed, self.step, accelerator.process_index))
             for group in self.optimizer.param_groups:
-                group["lr"] = settings.lr * lr_share(self.step, settings)
+                group["lr"] = settings.lr * lr_share(self.step, settings) * group["share"]
             self.wrapped.train()
             with accelerator.autocast():
                 loss, figures = self.task.loss(self.wrapped, mine)
@@ -163,6 +178,7 @@ class _Run:
         if figures["loss"] < self.best_loss:
             self.best_loss, self.without_gain = figures["loss"], 0
             self.best = {k: v.detach().clone() for k, v in self.ema.state_dict().items()}
+        self.finished = self.follow(self.curve)
 
     def _out_of_patience(self) -> bool:
         return 0 < self.settings.patience <= self.without_gain
@@ -272,10 +288,16 @@ def update_ema(ema: nn.Module, model: nn.Module, *, decay: float, step: int) -> 
         kept.copy_(buffer)
 
 
-def _decayed_and_not(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def _groups(
+    model: nn.Module, weight_decay: float, lr_shares: Mapping[str, float]
+) -> list[dict[str, Any]]:
     # Biases, norms and other vectors are left alone: decay is meant for what multiplies.
-    trained = [p for p in model.parameters() if p.requires_grad]
+    groups: dict[tuple[bool, float], list[Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            kind = parameter.ndim >= 2, lr_shares.get(name, 1.0)
+            groups.setdefault(kind, []).append(parameter)
     return [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": params, "weight_decay": weight_decay if decayed else 0.0, "share": share}
+        for (decayed, share), params in sorted(groups.items(), key=lambda g: (not g[0][0], g[0][1]))
     ]

@@ -1,0 +1,1 @@
+"""`codebrush demo`: a page to play with, on this machine. Its extra is `demo` in pyproject.toml."""

@@ -1,0 +1,87 @@
+"""`codebrush export`: a folder from which another machine paints the same bytes, with its card."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from apps.card import model_card
+from pipeline import hub
+from pipeline.errors import UserError
+from pipeline.files import replacing
+from pipeline.painter_folder import ABOUT, PainterFolder
+from pipeline.sealing import check_folder, seal_folder
+
+CARD = "README.md"
+# BLIP's captioner, the other half of its folder, paints nothing.
+READER = (
+    "config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json",
+    "tokenizer_config.json",
+)  # fmt: skip
+MATCHING = "matching.json"  # from which probability on a pair is called matched
+
+
+def export(models: Path, to: Path) -> PainterFolder:
+    """Write the folder `to` with all that painting needs, and a model card; returns what it is.
+
+    Weights stay as they are: in half precision they would paint other bytes.
+
+    Args:
+        models: of a finished run, whose metrics lie beside them.
+
+    Raises:
+        UserError: the models are not there, or `to` already holds something.
+    """
+    found = PainterFolder.read(models)
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise UserError(f"{to}: holds something already; expected a new or an empty folder")
+    copies: Mapping[str, Callable[[Path, Path], None]] = {"blip": _copy_reader}
+    with replacing(to) as aside:
+        aside.mkdir()
+        parts = {name: aside / part.name for name, part in found.parts.items()}
+        for name, part in found.parts.items():
+            copies.get(name, _copy_all)(part, parts[name])
+        replace(found, parts=parts).write(aside / ABOUT)
+        size = sum(file.stat().st_size for file in aside.rglob("*") if file.is_file())
+        card = model_card(models.resolve().parent, found, size=size)
+        (aside / CARD).write_text(card, encoding="utf-8", newline="\n")
+    return PainterFolder.read(to)
+
+
+def push(folder: Path, name: str, *, private: bool) -> str:
+    """Put an exported folder on the Hugging Face Hub as `owner/name`; returns where it is.
+
+    Raises:
+        UserError: the name is none, nobody is logged in, or the hub refuses.
+    """
+    if not hub.NAME.fullmatch(name):
+        raise UserError(f"--push {name!r}: expected owner/name")
+    import huggingface_hub
+    from huggingface_hub.errors import HTTPError
+
+    api = huggingface_hub.HfApi()
+    try:
+        api.create_repo(name, private=private, exist_ok=True)
+        sent = api.upload_folder(
+            repo_id=name, folder_path=folder, commit_message="Exported by codebrush"
+        )
+    except (HTTPError, OSError, ValueError) as error:
+        line = " ".join(str(error).split())[:160]
+        raise UserError(f"--push {name}: {line}; `hf auth login` logs you in") from None
+    return str(sent.commit_url)
+
+
+def _copy_all(part: Path, to: Path) -> None:
+    shutil.copytree(part, to, copy_function=shutil.copyfile)
+
+
+def _copy_reader(part: Path, to: Path) -> None:
+    check_folder(part)
+    (to / "retrieval").mkdir(parents=True)
+    for name in READER:
+        shutil.copyfile(part / "retrieval" / name, to / "retrieval" / name)
+    if (part / MATCHING).exists():  # a published checkpoint has none of its own
+        shutil.copyfile(part / MATCHING, to / MATCHING)
+    seal_folder(to)

@@ -1,0 +1,130 @@
+"""`codebrush paint`: pictures with their facts inside, each on the disk as soon as it is there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apps.environment import compute_as_judged
+from pipeline.data.texts import normalise
+from pipeline.errors import UserError
+from pipeline.painter_folder import PainterFolder
+from pipeline.sampling_settings import PaintSettings
+
+if TYPE_CHECKING:
+    from pipeline.painter import Painter, Painting
+
+SHEET = "contact-sheet.png"
+SHEET_COLUMNS, SHEET_SCALE = 8, 2
+
+
+def read_prompts(file: str) -> list[str]:
+    """The prompts of a UTF-8 file, one a line, blank ones left out; "-": of standard input.
+
+    Raises:
+        UserError: there is no such file, or it is no text.
+    """
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        lines = content.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: not UTF-8 text") from None
+    found = [line for line in lines if line.strip()]
+    if not found:
+        raise UserError(f"{file}: no prompt in it")
+    return found
+
+
+def judged_settings(found: PainterFolder, changes: Mapping[str, Any]) -> PaintSettings:
+    """What the models were judged with, but for the changes that are not None.
+
+    Raises:
+        UserError: a change that cannot be.
+    """
+    wanted = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return PaintSettings.of(**{**found.settings.model_dump(), **wanted})
+    except ValueError as error:
+        raise UserError(str(error).removeprefix("PaintSettings: ")) from None
+
+
+def paint_files(
+    prompts: Sequence[str],
+    *,
+    models: str,
+    out: Path,
+    samples: int,
+    seed: int,
+    changes: Mapping[str, Any],
+) -> None:
+    """Paint prompts into `out`, a PNG each, and all on one contact sheet if there are several.
+
+    Raises:
+        UserError: a prompt or a setting cannot be painted with, or the models are not there.
+    """
+    if not prompts:
+        raise UserError("nothing to paint: expected prompts, or --file FILE")
+    found = PainterFolder.find(models)
+    settings = judged_settings(found, changes)
+    compute_as_judged(found.threads, found.instruction_set)
+
+    from pipeline.painter import Painter
+
+    painter = Painter.load(found)
+    painter.blip.check_prompts(prompts)
+    if settings.top_k > painter.n_embed:
+        raise UserError(f"top_k = {settings.top_k}: at most {painter.n_embed}, the number of codes")
+    out.mkdir(parents=True, exist_ok=True)
+    facts = {"models": found.fingerprint, "settings": json.dumps(settings.model_dump())}
+    shown: list[Painting] = []
+    for painting in _one_by_one(painter, prompts, settings, samples=samples, seed=seed):
+        path = save(painting, out, seed=seed, facts=facts)
+        print(f"{path}  match {painting.match:.2f}", flush=True)
+        shown.append(painting)
+    if len(shown) > 1:
+        write_sheet(out / SHEET, shown)
+        print(out / SHEET)
+
+
+def _one_by_one(
+    painter: Painter, prompts: Sequence[str], settings: PaintSettings, *, samples: int, seed: int
+) -> Iterable[Painting]:
+    """Paint as many prompts at a time as fill a batch, so that the first need not wait for all."""
+    prompts = list(dict.fromkeys(map(normalise, prompts)))
+    step = max(1, settings.batch_size // (samples * settings.candidates))
+    for first in range(0, len(prompts), step):
+        part = prompts[first : first + step]
+        yield from painter.paint(part, settings, samples=samples, seed=seed)
+
+
+def save(painting: Painting, out: Path, *, seed: int, facts: Mapping[str, str]) -> Path:
+    """Write a painting's PNG, from whose facts it can be painted again; returns its path."""
+    from pipeline.painting_files import file_name, save_png
+
+    own = {
+        "prompt": painting.prompt,
+        "seed": str(seed),
+        "sample": str(painting.sample),
+        "candidate": str(painting.chosen),
+        "match": f"{painting.match:.4f}",
+    }
+    stem = file_name(painting.prompt, painting.sample).removesuffix(".png")
+    path = out / f"{stem}-seed-{seed}.png"
+    save_png(path, painting.image, {**own, **facts})
+    return path
+
+
+def write_sheet(path: Path, paintings: Sequence[Painting]) -> None:
+    """All pictures on one, each over its prompt."""
+    import numpy as np
+
+    from pipeline.evaluation.plots import image_grid
+
+    images = np.stack([painting.image for painting in paintings])
+    captions = [painting.prompt for painting in paintings]
+    image_grid(images, captions, columns=SHEET_COLUMNS, scale=SHEET_SCALE).save(path)

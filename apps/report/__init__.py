@@ -1,0 +1,1 @@
+"""`codebrush report`: a run as one HTML file that needs nothing else: read, drawn, written."""

@@ -1,0 +1,102 @@
+"""Codes and a text become a picture: by least error, or with what they leave open drawn as well.
+
+Painter and evaluation know this seam alone, not which decoders there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipeline.errors import UserError
+from pipeline.models.flow_decoder import FlowDecoder
+from pipeline.models.vqvae import VQVAE
+from pipeline.sampling.flow import integrate
+
+
+class Decoder:
+    """Paints codes: by the VQ-VAE's own decoder, and by the flow decoder where there is one."""
+
+    def __init__(self, vqvae: VQVAE, flow: FlowDecoder | None = None) -> None:
+        """Bring both together.
+
+        Raises:
+            UserError: the flow decoder was trained over another VQ-VAE.
+        """
+        if flow is not None:
+            flow.check_fits(vqvae)
+        self.vqvae, self.flow = vqvae, flow
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        *,
+        vqvae: Path | str,
+        flow: Path | str | None,
+        device: torch.device,
+        decode_only: bool = False,
+    ) -> Decoder:
+        """Load the folders that `train_vqvae` and `train_decoder` made.
+
+        Args:
+            flow: None: there is no flow decoder.
+            decode_only: nothing will be encoded by its VQ-VAE; it is there a second sooner.
+
+        Raises:
+            UserError: a file is missing or damaged, or the folders do not belong together.
+        """
+        return cls(
+            VQVAE.from_pretrained(vqvae, decode_only=decode_only).to(device),
+            None if flow is None else FlowDecoder.from_pretrained(flow).to(device),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where it paints."""
+        return next(self.vqvae.parameters()).device
+
+    def least_error(self, codes: Tensor, text_embeds: Tensor) -> Tensor:
+        """The mean of the pictures (B, 3, H, W) that codes (B, h, w) may stand for, in [-1, 1]."""
+        return self.vqvae.decode(codes, text_embeds)
+
+    @torch.inference_mode()
+    def draw(
+        self,
+        codes: Tensor,
+        text_embeds: Tensor,
+        *,
+        steps: int,
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        """One of the pictures that codes may stand for.
+
+        Args:
+            codes: (B, h, w) int64.
+            text_embeds: (B, text_dim), L2-normalised.
+            steps: of the flow; 0: the mean of those pictures, no draw.
+            generators: one for each picture, on the CPU, so that none depends on its batch.
+
+        Returns:
+            (B, 3, H, W) in [-1, 1].
+
+        Raises:
+            UserError: there is no flow decoder.
+        """
+        decoded = self.least_error(codes, text_embeds)
+        if steps == 0:
+            return decoded
+        if self.flow is None:
+            raise UserError(f"decoder_steps = {steps}: there is no flow decoder; run train_decoder")
+        noise = torch.stack([torch.randn(decoded.shape[1:], generator=g) for g in generators])
+        velocity = partial(
+            self.flow,
+            decoded=decoded,
+            vectors=self.vqvae.vectors(codes),
+            text_embeds=text_embeds,
+        )
+        residual = integrate(velocity, noise.to(decoded.device), steps=steps)
+        return (decoded + self.flow.scale * residual).clamp(-1, 1)

@@ -1,0 +1,48 @@
+"""A very small painter in a folder, of real models with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import blips
+import torch
+from flows import build_flow
+
+from pipeline.models.pixelsnail import PixelSNAIL
+from pipeline.models.vqvae import VQVAE
+from pipeline.painter_folder import ABOUT, PainterFolder
+from pipeline.priors.pixelsnail import PixelSNAILPrior
+from pipeline.sampling_settings import PaintSettings
+
+SETTINGS = {
+    "temperature": 1.0, "top_k": 0, "top_p": 0.9, "guidance_scale": 1.5, "candidates": 3,
+    "batch_size": 4, "decoder_steps": 2, "precision": "fp32",
+}  # fmt: skip
+
+
+def write_painter(folder: Path, **changes) -> Path:
+    """Write the folder that `Painter.from_pretrained` loads; returns it."""
+    blip = blips.build()
+    blip.save(folder / "blip")
+    torch.manual_seed(0)
+    text_dim = blips.SETTINGS["projection_dim"]
+    vqvae = VQVAE(
+        image_size=16, downsample=4, levels=1, n_embed=8, embed_dim=4, channel=8,
+        n_res_block=1, res_channel=8, quantizer="ema", commitment_weight=1.0, text_dim=text_dim,
+    )  # fmt: skip
+    vqvae.train()(torch.rand(8, 3, 16, 16) * 2 - 1, torch.randn(8, text_dim))
+    vqvae.save_pretrained(folder / "vqvae")
+    level = PixelSNAIL(
+        vqvae.level_shapes[0], 8, 16, 2, 1, 1, 8, cross_attention=True, text_dim=text_dim,
+        token_dim=blips.SETTINGS["hidden_size"],
+    )  # fmt: skip
+    torch.nn.init.normal_(level.out.weight)
+    PixelSNAILPrior([level.eval()]).save_pretrained(folder / "prior")
+    build_flow(vqvae.eval()).save_pretrained(folder / "decoder")
+    PainterFolder(
+        parts={name: folder / name for name in ("blip", "prior", "vqvae", "decoder")},
+        settings=PaintSettings(**{**SETTINGS, **changes}),
+        threads=1,
+        instruction_set="avx2",
+    ).write(folder / ABOUT)
+    return folder

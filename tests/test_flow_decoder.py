@@ -1,0 +1,221 @@
+"""The flow decoder: what it is told, how it learns, how it paints, and whose codes it refuses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from flows import TEXT_DIM, build_flow, build_vqvae
+
+from pipeline.data.captioned import CaptionedImages
+from pipeline.decoder import Decoder
+from pipeline.errors import UserError
+from pipeline.models.flow_decoder import FlowDecoder
+from pipeline.models.vqvae import VQVAE
+from pipeline.sampling.flow import integrate
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.decoder import DecoderSettings, DecoderTask
+from pipeline.training.loop import build_accelerator, fit
+
+SETTINGS = {
+    "steps": 30, "batch_size": 8, "lr": 1e-2, "warmup_steps": 2, "weight_decay": 0.0,
+    "grad_clip": 1.0, "ema_decay": 0.5, "validate_every": 15, "patience": 0,
+    "checkpoint_every": 15, "precision": "fp32", "patch": 2, "channels": (8, 16), "n_res_block": 1,
+    "text_dropout": 0.1, "max_shift": 1, "time_mean": 0.0, "time_std": 1.0,
+}  # fmt: skip
+
+
+def seeded(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def told(vqvae: VQVAE, count: int) -> dict[str, Any]:
+    """What a flow decoder is told of `count` pictures' codes."""
+    texts = torch.randn(count, TEXT_DIM)
+    codes = torch.randint(16, (count, *vqvae.code_shape))
+    return {
+        "decoded": vqvae.decode(codes, texts).clone(),
+        "vectors": [grid.clone() for grid in vqvae.vectors(codes)],
+        "text_embeds": texts,
+    }
+
+
+def test_the_flow_of_a_gaussian_is_followed_to_that_gaussian() -> None:
+    """x_t = (1 - t) noise + t data, data ~ N(3, 0.5²): the best velocity is known."""
+    mean, spread = 3.0, 0.5
+
+    def velocity(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        t = times[:, None]
+        variance = (t * spread).square() + (1 - t).square()
+        slope = (t * spread**2 - (1 - t)) / variance
+        return mean + slope * (x - t * mean)
+
+    noise = torch.randn(4000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    off = {}
+    for steps in (1, 2, 4, 8, 64, 256):
+        found = integrate(velocity, noise, steps=steps)
+        off[steps] = float((found - (mean + spread * noise)).abs().max())
+    assert float((integrate(velocity, noise, steps=1) - mean).abs().max()) < 1e-9  # the mean alone
+    assert off[256] < off[64] < off[8] < off[4] < off[2] < off[1]
+    assert off[256] < 0.02
+
+
+def test_no_step_is_refused() -> None:
+    with pytest.raises(ValueError, match="steps = 0"):
+        integrate(lambda x, t: x, torch.zeros(1, 1), steps=0)
+
+
+def test_a_new_one_tells_the_best_velocity_of_a_gaussian_without_structure() -> None:
+    vqvae = build_vqvae()
+    flow = build_flow(vqvae, learned=False)
+    noise, times = torch.randn(3, 3, 16, 16), torch.tensor([0.0, 0.25, 1.0])
+    found = flow(noise, times, **told(vqvae, 3))
+    slopes = (2 * times - 1) / (times**2 + (1 - times) ** 2)
+    torch.testing.assert_close(found, slopes[:, None, None, None] * noise)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "changes"),
+    [
+        ({}, {}),
+        ({"levels": 2}, {}),
+        ({"downsample": 8, "image_size": 32}, {"channels": (8, 8, 16)}),
+        ({"downsample": 16, "image_size": 32}, {"patch": 4, "channels": (16,)}),
+        ({"downsample": 2}, {"patch": 1, "channels": (8, 8)}),
+    ],
+)
+def test_it_is_told_of_codes_of_every_grid_and_of_time_and_text(sizes, changes) -> None:
+    vqvae = build_vqvae(**sizes)
+    flow = build_flow(vqvae, **changes)
+    for block in flow.modules():  # blocks begin at no change; time and text are heard inside them
+        if isinstance(block, torch.nn.Conv2d):
+            torch.nn.init.normal_(block.weight, std=0.1)
+    side = vqvae.config.image_size
+    known, noise = told(vqvae, 2), torch.randn(2, 3, side, side)
+    found = flow(noise, torch.full((2,), 0.5), **known)
+    assert found.shape == noise.shape
+    others = [
+        {"decoded": known["decoded"] / 2},
+        {"text_embeds": -known["text_embeds"]},
+        *(
+            {"vectors": [v + (n == number) for n, v in enumerate(known["vectors"])]}
+            for number in range(len(known["vectors"]))
+        ),
+    ]
+    for other in others:
+        assert not torch.allclose(found, flow(noise, torch.full((2,), 0.5), **{**known, **other}))
+    assert not torch.allclose(found, flow(noise, torch.full((2,), 0.4), **known))
+
+
+def captioned(count: int, seed: int) -> CaptionedImages:
+    """Pictures of noise, but for a black upper half."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(256, (count, 16, 16, 3), dtype=torch.uint8, generator=generator)
+    images[:, :8] = 0
+    return CaptionedImages(images, torch.randn(count, TEXT_DIM, generator=generator))
+
+
+def trained(tmp_path, vqvae: VQVAE, **changes: Any) -> tuple[FlowDecoder, list[dict[str, float]]]:
+    settings = DecoderSettings(**{**SETTINGS, **changes})
+    torch.manual_seed(0)
+    flow = settings.build(vqvae)
+    curve = fit(
+        DecoderTask(flow, vqvae, captioned(40, 1), captioned(16, 2), settings),
+        settings,
+        accelerator=build_accelerator("fp32"),
+        checkpoints=Checkpoints(tmp_path),
+        seed=0,
+        label="decoder",
+        write_curve=lambda curve: None,
+    )
+    return flow, curve
+
+
+def test_it_learns_and_the_vqvae_stays_as_it_is(tmp_path) -> None:
+    vqvae = build_vqvae()
+    before = {name: value.clone() for name, value in vqvae.state_dict().items()}
+    flow, curve = trained(tmp_path, vqvae)
+    assert curve[-1]["val_loss"] < 0.98  # a new one's is 1, of unit residuals
+    assert all(torch.equal(value, before[name]) for name, value in vqvae.state_dict().items())
+    assert all(p.grad is None and not p.requires_grad for p in vqvae.parameters())
+    assert all(torch.isfinite(value).all() for value in flow.state_dict().values())
+
+
+def test_a_new_ones_loss_is_one_because_the_residual_is_brought_to_unit_size(tmp_path) -> None:
+    vqvae, settings = build_vqvae(), DecoderSettings(**{**SETTINGS, "max_shift": 0})
+    flow = settings.build(vqvae)
+    task = DecoderTask(flow, vqvae, captioned(200, 1), captioned(64, 2), settings)
+    assert 0.05 < float(flow.scale) < 2
+    torch.manual_seed(0)
+    loss, _ = task.loss(flow, torch.arange(200))
+    assert float(loss) == pytest.approx(1, abs=0.05)
+    assert task.validate(flow)["loss"] == pytest.approx(1, abs=0.05)
+
+
+def test_every_weight_learns(tmp_path) -> None:
+    """After two steps nothing stands behind weights that are still 0."""
+    vqvae, settings = build_vqvae(levels=2), DecoderSettings(**{**SETTINGS, "text_dropout": 0.0})
+    flow = settings.build(vqvae).train()
+    task = DecoderTask(flow, vqvae, captioned(16, 1), captioned(8, 2), settings)
+    optimizer = torch.optim.SGD(flow.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        task.loss(flow, torch.arange(16))[0].backward()
+        optimizer.step()
+    deaf = [name for name, p in flow.named_parameters() if p.grad is None or not p.grad.any()]
+    assert deaf == []
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_a_picture_depends_on_its_codes_text_and_generator_not_on_its_batch(levels) -> None:
+    vqvae = build_vqvae(levels=levels)
+    decoder = Decoder(vqvae, build_flow(vqvae))
+    codes, texts = torch.randint(16, (5, *vqvae.code_shape)), torch.randn(5, TEXT_DIM)
+    together = decoder.draw(codes, texts, steps=3, generators=seeded(0, 1, 2, 3, 4))
+    alone = decoder.draw(codes[3:4], texts[3:4], steps=3, generators=seeded(3))
+    torch.testing.assert_close(together[3:4], alone, rtol=0, atol=1e-5)
+    other = decoder.draw(codes[3:4], texts[3:4], steps=3, generators=seeded(4))
+    assert not torch.allclose(alone, other, atol=1e-2)
+    assert float(together.abs().max()) <= 1
+    assert torch.isfinite(together).all()
+
+
+def test_without_steps_the_least_error_decoder_paints() -> None:
+    vqvae = build_vqvae()
+    codes, texts = torch.randint(16, (2, *vqvae.code_shape)), torch.randn(2, TEXT_DIM)
+    for decoder in (Decoder(vqvae), Decoder(vqvae, build_flow(vqvae))):
+        found = decoder.draw(codes, texts, steps=0, generators=seeded(0, 1))
+        assert torch.equal(found, vqvae.decode(codes, texts))
+    with pytest.raises(UserError, match="decoder_steps = 4: there is no flow decoder"):
+        Decoder(vqvae).draw(codes, texts, steps=4, generators=seeded(0, 1))
+
+
+def test_it_comes_back_as_it_was_saved_and_refuses_another_vqvae(tmp_path) -> None:
+    vqvae = build_vqvae()
+    build_flow(vqvae).save_pretrained(tmp_path / "decoder")
+    again = FlowDecoder.from_pretrained(tmp_path / "decoder")
+    assert math.isclose(float(again.scale), 0.2, rel_tol=1e-6)
+    vqvae.save_pretrained(tmp_path / "vqvae")
+    Decoder(VQVAE.from_pretrained(tmp_path / "vqvae"), again)
+    with torch.no_grad():
+        next(vqvae.parameters()).add_(1e-3)
+    with pytest.raises(UserError, match="another VQ-VAE; run train_decoder") as caught:
+        Decoder(vqvae, again)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"patch": 8}, "patch = 8: expected a divisor of the VQ-VAE's downsample, 4"),
+        ({"channels": (8, 8, 8, 8, 8)}, "expected image_size = 16 to be a multiple of 32"),
+        ({"channels": (12,)}, "channels.0 = 12"),
+        ({"channels": ()}, "channels"),
+    ],
+)
+def test_sizes_that_do_not_go_together_are_one_line(sizes, said) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        build_flow(build_vqvae(), **{"channels": (8,), **sizes})
+    assert "\n" not in str(caught.value)
