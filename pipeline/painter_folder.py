@@ -67,7 +67,9 @@ class PainterFolder:
             "instruction_set": self.instruction_set,
         }
         with replacing(path) as aside:
-            aside.write_text(json.dumps(sealed(entry), indent=2) + "\n", encoding="utf-8")
+            aside.write_text(
+                json.dumps(sealed(entry), indent=2) + "\n", encoding="utf-8", newline="\n"
+            )
 
     @classmethod
     def read(cls, folder: Path | str) -> PainterFolder:
