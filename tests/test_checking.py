@@ -39,15 +39,15 @@ def checked(params: Path, **changes: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"generate": {"top_k": 300}}, r"generate\.top_k = 300: at most vqvae\.n_embed = 256"),
+        ({"generate": {"top_k": 600}}, r"generate\.top_k = 600: at most vqvae\.n_embed = 512"),
         ({"vqvae": {"n_embed": 16}, "generate": {"top_k": 17}}, r"at most vqvae\.n_embed = 16"),
         ({"dump_codes": {"max_shift": 64}}, r"less than vqvae\.image_size = 64"),
         ({"decoder": {"max_shift": 64}}, r"decoder\.max_shift = 64: expected less than vqvae"),
-        ({"decoder": {"patch": 8}}, r"decoder\.patch = 8: expected a divisor of the VQ-VAE's"),
+        ({"decoder": {"patch": 16}}, r"decoder\.patch = 16: expected a divisor of the VQ-VAE's"),
         ({"decoder": {"channels": [8] * 7}}, r"expected image_size = 64 to be a multiple of 128"),
         ({"decoder": {"channels": [12]}}, r"decoder\.channels\.0 = 12"),
         ({"generate": {"decoder_steps": -1}}, r"generate\.decoder_steps = -1"),
-        ({"vqvae": {"image_size": 24, "levels": 2}}, r"image_size = 24: expected a multiple of 16"),
+        ({"vqvae": {"image_size": 24, "levels": 2}}, r"image_size = 24: expected a multiple of 32"),
         ({"generate": {"prompts": ["A ship", " \u200b "]}}, r"generate\.prompts\.1 = .*is empty"),
         ({"generate": {"prompts": ["a " * 63]}}, r"63 words, blip\.max_text_length = 64"),
         ({"generate": {"top_p": 1.5}}, r"generate\.top_p = 1\.5"),

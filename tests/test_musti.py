@@ -47,7 +47,7 @@ def test_the_english_musti_becomes_pictures_and_metrics(tmp_path: Path, server: 
     assert data["labels.no"] > 2 * data["labels.yes"] > 0
     blip = json.loads((project / "metrics" / "blip.json").read_text())
     assert set(blip["subtask1"]) == {"f1_macro"}
-    assert set(blip["bleu"]) >= {"unranked", "real"}
+    assert set(blip["bleu"]) >= {"unranked"}
     report = (project / "metrics" / "report.md").read_text()
     assert "a judge knows the sample's titles alone, and data.source is musti" in report
     assert (project / "metrics" / "pictures" / "generated.png").stat().st_size > 1000
