@@ -273,3 +273,10 @@ def write_like_salesforce(path: Path, *, layers: int) -> None:
         CLIP_MEAN,
         CLIP_STD,
     ).save(path)
+
+
+def test_a_tower_from_scratch_begins_with_keys_that_are_its_queries():
+    for layer in build(vision_layers=2).retrieval.vision_model.encoder.layers:
+        queries, keys, values = layer.self_attn.qkv.weight.chunk(3)
+        assert torch.equal(queries, keys)
+        assert not torch.equal(queries, values)
