@@ -103,8 +103,7 @@ def export(
     from apps import export as sharing
 
     sharing.export(models, folder)
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    print(f"{folder}  {size / 1e6:.1f} MB")
+    print(f"{folder}  {sharing.size_of(folder) / 1e6:.1f} MB")
     if push:
         print(sharing.push(folder, push, private=private))
 

@@ -44,10 +44,14 @@ def export(models: Path, to: Path) -> PainterFolder:
         for name, part in found.parts.items():
             copies.get(name, _copy_all)(part, parts[name])
         replace(found, parts=parts).write(aside / ABOUT)
-        size = sum(file.stat().st_size for file in aside.rglob("*") if file.is_file())
-        card = model_card(models.resolve().parent, found, size=size)
+        card = model_card(models.resolve().parent, found, size=size_of(aside))
         (aside / CARD).write_text(card, encoding="utf-8", newline="\n")
     return PainterFolder.read(to)
+
+
+def size_of(folder: Path) -> int:
+    """The bytes of all files in a folder and below."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def push(folder: Path, name: str, *, private: bool) -> str:

@@ -14,7 +14,9 @@ from PIL import Image
 from pipeline.data.images import content_name
 from pipeline.data.pairs import Pair
 from pipeline.models.blip_checkpoint import BlipCheckpoint
-from pipeline.training.blip import BlipSettings
+from pipeline.training.blip import BlipSettings, BlipTask
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.loop import Curve, build_accelerator, fit
 
 SETTINGS = {
     "steps": 4, "batch_size": 8, "lr": 3e-3, "warmup_steps": 2, "weight_decay": 0.01,
@@ -33,6 +35,21 @@ PLACES = ("left", "right")
 
 def settings(**changes) -> BlipSettings:
     return BlipSettings(**{**SETTINGS, **changes})
+
+
+def learn(task: BlipTask, *, saved: Path, seed: int) -> Curve:
+    """Train as the stage does, with checkpoints in the folder `saved`."""
+    return fit(
+        task,
+        task.settings,
+        accelerator=build_accelerator("fp32"),
+        checkpoints=Checkpoints(saved),
+        seed=seed,
+        label="BLIP",
+        write_curve=lambda _: None,
+        follow=task.follow,
+        lr_shares=task.lr_shares(),
+    )
 
 
 def picture(colour: str, place: str, seed: int) -> np.ndarray:

@@ -7,14 +7,12 @@ import math
 from pathlib import Path
 
 import pytest
-from blips import build, settings, write_pairs_and_pictures
+from blips import build, learn, settings, write_pairs_and_pictures
 
 from pipeline.data.pairs import Pair
 from pipeline.training.blip import BlipTask
 from pipeline.training.blip_data import Matches
 from pipeline.training.blip_thresholds import choose_thresholds
-from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.loop import build_accelerator, fit
 
 MIX = {"even": 1.0, "hard": 1.0, "same_label": 1.0, "changed": 1.0}
 
@@ -61,17 +59,7 @@ def test_an_odd_set_of_some_twenty_pictures_trains_and_says_what_it_could_not_le
         for split in ("train", "val")
     )
     task = BlipTask(blip, train, val, wanted)
-    curve = fit(
-        task,
-        wanted,
-        accelerator=build_accelerator("fp32"),
-        checkpoints=Checkpoints(tmp_path / "saved"),
-        seed=0,
-        label="BLIP",
-        write_curve=lambda _: None,
-        follow=task.follow,
-        lr_shares=task.lr_shares(),
-    )
+    curve = learn(task, saved=tmp_path / "saved", seed=0)
     assert all(math.isfinite(value) for row in curve for value in row.values())
     thresholds = choose_thresholds(task)
     assert 0 < thresholds.captions < 1

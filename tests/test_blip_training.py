@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from blips import SETTINGS, build, settings, write_pairs_and_pictures
+from blips import SETTINGS, build, learn, settings, write_pairs_and_pictures
 from pydantic import ValidationError
 
 from pipeline.data.images import load_images
@@ -198,17 +198,7 @@ def test_a_run_killed_and_continued_ends_in_the_same_bytes(pairs, images, tmp_pa
             return losing(model, rows)
 
         trained.loss = loss  # type: ignore[method-assign]
-        fit(
-            trained,
-            trained.settings,
-            accelerator=build_accelerator("fp32"),
-            checkpoints=Checkpoints(tmp_path / name),
-            seed=1,
-            label="BLIP",
-            write_curve=lambda _: None,
-            follow=trained.follow,
-            lr_shares=trained.lr_shares(),
-        )
+        learn(trained, saved=tmp_path / name, seed=1)
         return trained
 
     whole = run("whole", None)
@@ -245,17 +235,7 @@ def test_a_checkpoints_lower_layers_move_less_and_it_keeps_its_thresholds(pairs,
     trained = BlipTask(blip, train, train, wanted)
     layers = blip.retrieval.vision_model.encoder.layers
     before = [layer.mlp.fc1.weight.detach().clone() for layer in layers]
-    fit(
-        trained,
-        wanted,
-        accelerator=build_accelerator("fp32"),
-        checkpoints=Checkpoints(tmp_path / "saved"),
-        seed=1,
-        label="BLIP",
-        write_curve=lambda _: None,
-        follow=trained.follow,
-        lr_shares=trained.lr_shares(),
-    )
+    learn(trained, saved=tmp_path / "saved", seed=1)
     moved = [
         float((layer.mlp.fc1.weight.detach() - old).abs().median())
         for layer, old in zip(layers, before, strict=True)

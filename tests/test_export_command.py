@@ -20,6 +20,7 @@ from apps import export as sharing
 from apps.review.freshness import Stale
 from pipeline import hub
 from pipeline.errors import UserError
+from pipeline.models.blip_reader import THRESHOLDS
 from pipeline.painter import Painter
 from pipeline.painter_folder import PainterFolder
 
@@ -176,6 +177,7 @@ def test_a_folder_goes_before_a_name_on_the_hub(tmp_path, monkeypatch):
 
 def test_the_files_painter_json_names_are_those_that_are_there(project, tmp_path):
     sharing.export(project / "models", tmp_path / "shared")
+    assert (tmp_path / "shared/blip" / THRESHOLDS).is_file()
     entry = json.loads((tmp_path / "shared/painter.json").read_text())
     assert {part["folder"] for part in entry["parts"].values()} == {
         "blip",
