@@ -48,6 +48,7 @@ def main() -> None:
             seed=seed,
             label="decoder",
             write_curve=partial(write_tsv, layout.CURVES / "decoder.tsv"),
+            by_muon=model.hidden_weights(),
         )
         if accelerator.is_main_process:
             model.save_pretrained(layout.DECODER)

@@ -129,6 +129,7 @@ def trained(tmp_path, vqvae: VQVAE, **changes: Any) -> tuple[FlowDecoder, list[d
         seed=0,
         label="decoder",
         write_curve=lambda curve: None,
+        by_muon=flow.hidden_weights(),
     )
     return flow, curve
 

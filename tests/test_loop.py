@@ -46,11 +46,14 @@ class Line:
         return {"loss": float((model(self.x) - self.y).square().mean())}
 
 
-def run(folder: Path, stop_at: int | None = None, write_curve=lambda _: None, **changes):
+def run(
+    folder: Path, stop_at: int | None = None, write_curve=lambda _: None, by_muon=(), **changes
+):
     task = Line(stop_at)
     curve = fit(
         task, TrainingSettings(**{**SETTINGS, **changes}), accelerator=build_accelerator("fp32"),
         checkpoints=Checkpoints(folder), seed=5, label="line", write_curve=write_curve,
+        by_muon=by_muon,
     )  # fmt: skip
     return task, curve
 
@@ -60,16 +63,24 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in pairs)
 
 
+@pytest.mark.parametrize("by_muon", [(), ("0.weight", "3.weight")])
 @pytest.mark.parametrize("stop_at", [1, 2, 5, 11])
-def test_an_interrupted_run_ends_in_the_bytes_of_an_undisturbed_one(tmp_path, stop_at):
-    whole, curve = run(tmp_path / "whole")
+def test_an_interrupted_run_ends_in_the_bytes_of_an_undisturbed_one(tmp_path, stop_at, by_muon):
+    whole, curve = run(tmp_path / "whole", by_muon=by_muon)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "broken", stop_at=stop_at)
-    continued, later = run(tmp_path / "broken")
+        run(tmp_path / "broken", stop_at=stop_at, by_muon=by_muon)
+    continued, later = run(tmp_path / "broken", by_muon=by_muon)
     assert continued.steps == 12 - stop_at // 2 * 2  # from the last checkpoint, not from the start
     assert same(whole.model, continued.model)
     assert later == curve
     assert [list(row) for row in later] == [list(row) for row in curve]  # columns of the file
+
+
+def test_muon_moves_the_parameters_named_and_no_others(tmp_path):
+    adamw, _ = run(tmp_path / "adamw", steps=1, ema_decay=0.0)
+    muon, _ = run(tmp_path / "muon", steps=1, ema_decay=0.0, by_muon=["0.weight"])
+    pairs = zip(muon.model.named_parameters(), adamw.model.parameters(), strict=True)
+    assert [name for (name, a), b in pairs if not torch.equal(a, b)] == ["0.weight"]
 
 
 def test_the_curve_can_be_read_after_each_validation(tmp_path):

@@ -52,7 +52,7 @@ class FlowDecoder(nn.Module):
         self.register_buffer("scale", torch.ones(()))
         side, pixels, width = c.image_size // c.patch, 3 * c.patch**2, 4 * c.channels[0]
         self.hints = nn.ModuleList(
-            Spread(c.code_dim, HINT, times=side // grid, kernel=3) for grid in c.code_sides
+            Spread(c.code_dim, HINT, times=side // grid, kernel=1) for grid in c.code_sides
         )
         self.time = nn.Sequential(nn.Linear(WAVES, width), nn.SiLU(), nn.Linear(width, width))
         self.text = nn.Linear(c.text_dim, width)
@@ -120,23 +120,16 @@ class FlowDecoder(nn.Module):
         """
         t = times[:, None, None, None]
         spread = (t.square() + (1 - t).square()).sqrt()  # of x_t, if the residual is unit Gaussian
-        learned = self._unet(noisy / spread, times, decoded, vectors, text_embeds)
+        patch = self.config.patch
+        seen = [F.pixel_unshuffle(image, patch) for image in (noisy / spread, decoded)]
+        seen += [hint(vector) for hint, vector in zip(self.hints, vectors, strict=True)]
+        x = torch.cat(seen, dim=1).contiguous(memory_format=torch.channels_last)
+        told = F.silu(self.time(waves(times)) + self.text(text_embeds))  # (B, width)
+        learned = F.pixel_shuffle(self._unet(x, told), patch)
         return (2 * t - 1) / spread.square() * noisy + learned / spread
 
-    def _unet(
-        self,
-        noisy: Tensor,
-        times: Tensor,
-        decoded: Tensor,
-        vectors: Sequence[Tensor],
-        text_embeds: Tensor,
-    ) -> Tensor:
-        patch = self.config.patch
-        seen = [F.pixel_unshuffle(image, patch) for image in (noisy, decoded)]
-        seen += [hint(vector) for hint, vector in zip(self.hints, vectors, strict=True)]
-        whole = torch.cat(seen, dim=1).contiguous(memory_format=torch.channels_last)
-        told = F.silu(self.time(waves(times)) + self.text(text_embeds))  # (B, width)
-        x = self.conv_in(whole)  # (B, channels[0], H / patch, W / patch)
+    def _unet(self, x: Tensor, told: Tensor) -> Tensor:
+        x = self.conv_in(x)  # (B, channels[0], H / patch, W / patch)
         kept = []
         for level, blocks in enumerate(self.down):
             x = self.shrink[level - 1](x) if level else x
@@ -145,7 +138,19 @@ class FlowDecoder(nn.Module):
         for level in reversed(range(len(kept))):
             x = x if x is kept[level] else kept[level] + self.grow[level](x)
             x = _through(self.up[level], x, told)
-        return F.pixel_shuffle(self.out(F.silu(self.norm(x))), patch)
+        return self.out(F.silu(self.norm(x)))  # (B, 3 patch², H / patch, W / patch)
+
+    def hidden_weights(self) -> list[str]:
+        """Names of the matrices between hidden features, which Muon moves in training.
+
+        Not those that read or write pictures, codes, time and text, after Muon's author.
+        """
+        inner = {"down", "up", "shrink", "grow"}
+        return [
+            name
+            for name, parameter in self.named_parameters()
+            if name.split(".")[0] in inner and parameter.ndim == 4
+        ]
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write `config.json` and `model.safetensors` into `folder`."""

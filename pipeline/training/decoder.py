@@ -53,7 +53,7 @@ class DecoderTask:
         self.model: nn.Module = model
         self.flow, self.vqvae = model, vqvae.eval().requires_grad_(False)
         self.train, self.val, self.settings = train, val, settings
-        self.rows = len(train)
+        self.rows, self._device = len(train), next(vqvae.parameters()).device
         self.flow.scale.fill_(self._residual_scale())
 
     def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -82,10 +82,6 @@ class DecoderTask:
             errors.append(self._errors(model, coded, times[part], noise))
         return {"loss": float(torch.cat(errors).mean())}
 
-    @property
-    def _device(self) -> torch.device:
-        return self.flow.scale.device
-
     def _coded(self, images: Tensor, texts: Tensor) -> Coded:
         with torch.autocast(images.device.type, enabled=False):  # as it will be asked to paint
             codes = self.vqvae.encode(images, texts)
@@ -110,11 +106,7 @@ class DecoderTask:
     def _residual_scale(self) -> float:
         squares = []
         for rows in torch.arange(min(self.rows, SCALED_BY)).split(BATCH):
-            images = to_float(self.train.images[rows].to(self._vqvae_device))
-            coded = self._coded(images, self.train.text_embeds[rows].to(self._vqvae_device))
+            images = to_float(self.train.images[rows].to(self._device))
+            coded = self._coded(images, self.train.text_embeds[rows].to(self._device))
             squares.append((coded.images - coded.decoded).square().mean(dim=(1, 2, 3)))
         return float(torch.cat(squares).mean().sqrt())
-
-    @property
-    def _vqvae_device(self) -> torch.device:
-        return next(self.vqvae.parameters()).device

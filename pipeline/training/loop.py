@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -23,6 +23,7 @@ from pipeline.params import Precision
 from pipeline.progress import progress, say
 from pipeline.seeds import derive_seed
 from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.muon import Muon
 from pipeline.training.settings import TrainingSettings
 
 Curve = list[dict[str, float]]
@@ -56,6 +57,7 @@ def fit(
     write_curve: Callable[[Curve], None],
     follow: Callable[[Curve], bool] = lambda _: False,
     lr_shares: Mapping[str, float] | None = None,
+    by_muon: Collection[str] = (),
 ) -> Curve:
     """Train `task.model` in place; it ends with the EMA weights that validated best.
 
@@ -65,12 +67,15 @@ def fit(
         follow: called in each process with the curve so far at the start and after each
             validation, so that a task can act on it; returns whether there is nothing left to do.
         lr_shares: of a parameter's name, what share of lr it has; None: all of it.
+        by_muon: names of the parameters that Muon moves; AdamW moves the others.
 
     Returns:
         The curve: a row for each validation, with the step, the learning rate, the mean of every
         training figure since the row before, and the validation's figures as `val_*`.
     """
-    run = _Run(task, settings, accelerator, follow=follow, lr_shares=lr_shares or {})
+    run = _Run(
+        task, settings, accelerator, follow=follow, lr_shares=lr_shares or {}, by_muon=by_muon
+    )
     restored = checkpoints.load()
     if restored is not None:
         run.restore(*restored)
@@ -104,6 +109,7 @@ class _Run:
         *,
         follow: Callable[[Curve], bool],
         lr_shares: Mapping[str, float],
+        by_muon: Collection[str],
     ) -> None:
         processes = accelerator.num_processes
         if settings.batch_size % processes:
@@ -113,12 +119,7 @@ class _Run:
             )
         self.task, self.settings, self.accelerator = task, settings, accelerator
         self.model = task.model.to(accelerator.device)
-        self.optimizer = torch.optim.AdamW(
-            _groups(self.model, settings.weight_decay, lr_shares),
-            lr=settings.lr,
-            betas=(0.9, 0.99),
-            fused=True,
-        )
+        self.optimizers = _optimizers(self.model, settings, lr_shares, by_muon)
         self.wrapped = accelerator.prepare_model(self.model)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.best: dict[str, Tensor] = {}
@@ -138,15 +139,17 @@ class _Run:
             rows = batch_rows(self.task.rows, settings.batch_size, step=self.step, seed=seed)
             mine = rows.chunk(accelerator.num_processes)[accelerator.process_index]
             torch.manual_seed(derive_seed(seed, self.step, accelerator.process_index))
-            for group in self.optimizer.param_groups:
-                group["lr"] = settings.lr * lr_share(self.step, settings) * group["share"]
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = settings.lr * lr_share(self.step, settings) * group["share"]
             self.wrapped.train()
             with accelerator.autocast():
                 loss, figures = self.task.loss(self.wrapped, mine)
             accelerator.backward(loss)
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.grad_clip)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
+            for optimizer in self.optimizers:
+                optimizer.step()
+            self.model.zero_grad(set_to_none=True)
             self.step += 1
             update_ema(self.ema, self.model, decay=settings.ema_decay, step=self.step)
             self._add({"loss": loss.detach(), **figures, "grad_norm": norm})
@@ -195,8 +198,10 @@ class _Run:
         tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= {f"sums.{k}": v for k, v in self.sums.items()}
-        for index, entries in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in entries.items()}
+        for number, optimizer in enumerate(self.optimizers):
+            for index, entries in optimizer.state_dict()["state"].items():
+                part = f"optimizer.{number}.{index}"
+                tensors |= {f"{part}.{name}": value for name, value in entries.items()}
         state = {
             "step": self.step, "curve": self.curve,
             "summed": self.summed, "figures": list(self.sums),
@@ -216,14 +221,17 @@ class _Run:
         self.best = {k: v.to(device) for k, v in parts.get("best", {}).items()}
         sums = parts.get("sums", {})  # a file of tensors has its own order; the curve's is theirs
         self.sums = {k: sums[k].to(device) for k in state["figures"]}
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        parameters = [
+            [p for group in optimizer.param_groups for p in group["params"]]
+            for optimizer in self.optimizers
+        ]
         for key, value in parts["optimizer"].items():
-            index, _, name = key.partition(".")
-            parameter = parameters[int(index)]
+            number, index, name = key.split(".")
+            parameter = parameters[int(number)][int(index)]
             # The moments take their parameter's memory layout, as if they had grown beside it.
             alike = value.shape == parameter.shape
             like = torch.zeros_like(parameter) if alike else value.to(device)
-            self.optimizer.state[parameter][name] = like.detach().copy_(value)
+            self.optimizers[int(number)].state[parameter][name] = like.detach().copy_(value)
         self.step, self.summed = state["step"], state["summed"]
         self.curve = state["curve"]
         self.best_loss, self.without_gain = state["best_loss"], state["without_gain"]
@@ -288,15 +296,36 @@ def update_ema(ema: nn.Module, model: nn.Module, *, decay: float, step: int) -> 
         kept.copy_(buffer)
 
 
+def _optimizers(
+    model: nn.Module,
+    settings: TrainingSettings,
+    lr_shares: Mapping[str, float],
+    by_muon: Collection[str],
+) -> list[torch.optim.Optimizer]:
+    learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    muon = {name: p for name, p in learning.items() if name in by_muon}
+    adamw = {name: p for name, p in learning.items() if name not in by_muon}
+    found: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(
+            _groups(adamw, settings.weight_decay, lr_shares),
+            lr=settings.lr,
+            betas=(0.9, 0.99),
+            fused=True,
+        )
+    ]
+    if muon:
+        found.append(Muon(_groups(muon, settings.weight_decay, lr_shares), lr=settings.lr))
+    return found
+
+
 def _groups(
-    model: nn.Module, weight_decay: float, lr_shares: Mapping[str, float]
+    parameters: Mapping[str, Tensor], weight_decay: float, lr_shares: Mapping[str, float]
 ) -> list[dict[str, Any]]:
     # Biases, norms and other vectors are left alone: decay is meant for what multiplies.
     groups: dict[tuple[bool, float], list[Tensor]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            kind = parameter.ndim >= 2, lr_shares.get(name, 1.0)
-            groups.setdefault(kind, []).append(parameter)
+    for name, parameter in parameters.items():
+        kind = parameter.ndim >= 2, lr_shares.get(name, 1.0)
+        groups.setdefault(kind, []).append(parameter)
     return [
         {"params": params, "weight_decay": weight_decay if decayed else 0.0, "share": share}
         for (decayed, share), params in sorted(groups.items(), key=lambda g: (not g[0][0], g[0][1]))
