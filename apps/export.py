@@ -26,8 +26,6 @@ MATCHING = "matching.json"  # from which probability on a pair is called matched
 def export(models: Path, to: Path) -> PainterFolder:
     """Write the folder `to` with all that painting needs, and a model card; returns what it is.
 
-    Weights stay as they are: in half precision they would paint other bytes.
-
     Args:
         models: of a finished run, whose metrics lie beside them.
 

@@ -77,12 +77,10 @@ def paint_files(
 
     painter = Painter.load(found)
     painter.blip.check_prompts(prompts)
-    if settings.top_k > painter.n_embed:
-        raise UserError(f"top_k = {settings.top_k}: at most {painter.n_embed}, the number of codes")
-    out.mkdir(parents=True, exist_ok=True)
     facts = {"models": found.fingerprint, "settings": json.dumps(settings.model_dump())}
     shown: list[Painting] = []
     for painting in _one_by_one(painter, prompts, settings, samples=samples, seed=seed):
+        out.mkdir(parents=True, exist_ok=True)  # not for what cannot be painted
         path = save(painting, out, seed=seed, facts=facts)
         print(f"{path}  match {painting.match:.2f}", flush=True)
         shown.append(painting)

@@ -14,6 +14,7 @@ from pipeline.data.texts import join_surrogates, normalise
 from pipeline.data.views import to_uint8
 from pipeline.decoder import Decoder
 from pipeline.devices import best_device
+from pipeline.errors import UserError
 from pipeline.models.blip_reader import BlipReader
 from pipeline.painter_folder import PainterFolder
 from pipeline.priors import Prior, load_prior
@@ -144,10 +145,15 @@ class Painter:
 
         Raises:
             UserError: a prompt is empty, longer than the text model takes, or of unknown letters;
-                or `decoder_steps` asks for a flow decoder, and there is none.
+                `top_k` is more than there are codes; or `decoder_steps` asks for a flow decoder,
+                and there is none.
             ValueError: a setting that cannot be.
         """
         settings = self._settings(settings, changes)
+        if settings.top_k > self.n_embed:
+            raise UserError(
+                f"top_k = {settings.top_k}: at most {self.n_embed}, the number of codes"
+            )
         if isinstance(prompts, str):
             prompts = [prompts]
         if strict:

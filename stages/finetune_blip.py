@@ -9,6 +9,7 @@ import torch
 
 from pipeline.data.pairs import read_pairs
 from pipeline.files import write_tsv
+from pipeline.models.storage import round_as_kept
 from pipeline.params import SEED, load_section
 from pipeline.training.blip import BlipSettings, BlipTask
 from pipeline.training.blip_data import Matches
@@ -52,5 +53,6 @@ def main() -> None:
             lr_shares=task.lr_shares(),
         )
         if accelerator.is_main_process:
+            round_as_kept(task.objectives)
             thresholds = choose_thresholds(task)
             replace(blip, thresholds=thresholds).save(layout.BLIP)

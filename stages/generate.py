@@ -8,7 +8,6 @@ from __future__ import annotations
 from pipeline.data.prompts import read_prompts
 from pipeline.data.texts import normalise
 from pipeline.devices import best_device
-from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.painter import Painter
 from pipeline.painter_folder import PainterFolder
@@ -35,8 +34,6 @@ def main() -> None:
     }
     painter = Painter.from_folders(**parts, device=best_device())
     painter.blip.check_prompts(settings.prompts)
-    if (k := settings.top_k) > painter.n_embed:
-        raise UserError(f"{layout.PARAMS}: generate.top_k = {k}: at most {painter.n_embed}")
     # A data set's captions may be whole passages: they are cut here as they were in training.
     paintings = painter.paint(
         prompts,

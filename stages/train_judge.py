@@ -6,6 +6,7 @@ from pipeline.devices import best_device
 from pipeline.files import replacing, write_json
 from pipeline.judge.settings import JudgeSettings
 from pipeline.judge.train import share_right, train_judge
+from pipeline.models.storage import round_as_kept
 from pipeline.params import load_section
 from pipeline.progress import say
 from pipeline.sealing import seal_folder
@@ -27,6 +28,7 @@ def main() -> None:
             say(f"no judge: {fitness['absence']}")
         else:
             judge = train_judge(settings, picture_size=size, device=best_device())
+            round_as_kept(judge)
             share = share_right(judge, settings, picture_size=size)
             say(f"judge: {share:.4f} of {settings.held_out_pictures} held-out pictures right")
             judge.save_pretrained(folder / "network")

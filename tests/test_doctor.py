@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from reviewed import make
 from tiny import ROOT, change, make_project
 
-from apps.doctor.findings import Finding, findings
+from apps.doctor.findings import Finding, findings, staleness
 from apps.doctor.speed import training_seconds
 
 
@@ -102,3 +103,23 @@ def test_every_training_is_timed_by_steps_of_its_own_sizes(project):
 def test_a_blip_of_others_is_not_guessed(project):
     change(project, {"pretrained": {"blip": "fetch"}})
     assert dict(training_seconds(project / "params.yaml"))["BLIP"] is None
+
+
+def test_a_stale_lock_is_told_with_the_stages_that_run_again_and_why(tmp_path, monkeypatch):
+    project = make(tmp_path / "project")
+    monkeypatch.chdir(project)
+    (fresh,) = staleness(Path())
+    assert not fresh.warns
+    change(project, {"generate": {"temperature": 0.7}})
+    first, *stages = staleness(Path())
+    assert "dvc.lock is stale" in first.says
+    assert [stage.says.partition(":")[0] for stage in stages] == ["generate", "evaluate"]
+    assert "params.yaml: generate modified" in stages[0].says
+    assert all(finding.warns and not finding.fails for finding in (first, *stages))
+
+
+def test_without_a_lock_every_stage_runs_and_what_dvc_cannot_read_fails(project):
+    assert any("`dvc repro` runs every stage" in finding.says for finding in said(project)["DVC"])
+    (project / "dvc.lock").write_text("")
+    (project / "dvc.yaml").write_text("stages: 3\n")
+    assert any("DVC says" in says for says in failures(project))

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hub_server import TOKEN, HubServer
 from painters import write_painter
-from PIL import Image
 from tiny import ROOT
 
 from apps import card
@@ -22,7 +21,7 @@ from pipeline import hub
 from pipeline.errors import UserError
 from pipeline.models.blip_reader import THRESHOLDS
 from pipeline.painter import Painter
-from pipeline.painter_folder import PainterFolder
+from pipeline.painter_folder import ABOUT, PainterFolder
 
 SENTENCE = "**42% [37% to 46%] of the pictures show everything.**"
 
@@ -65,6 +64,8 @@ def test_an_export_paints_the_same_bytes_in_another_folder(project, tmp_path):
     )
     assert np.array_equal(ours.draws, theirs.draws)
     assert np.array_equal(ours.matches, theirs.matches)
+    here, there = (folder / ABOUT for folder in (project / "models", tmp_path / "moved"))
+    assert here.read_bytes() == there.read_bytes()  # so the PNGs are the same, facts and all
 
 
 def test_an_export_leaves_out_what_paints_nothing(project, tmp_path):
@@ -140,7 +141,7 @@ def test_what_was_pushed_is_fetched_by_its_name_and_paints_the_same_bytes(
     assert again.returncode == 1
     assert again.stderr.startswith("error: nobody/here: no such folder here, and on the hub: ")
     assert again.stderr.count("\n") == 1
-    assert Image.open(here).tobytes() == Image.open(there).tobytes()
+    assert here.read_bytes() == there.read_bytes()
 
 
 def test_of_a_repository_that_is_no_painter_nothing_large_is_fetched(server, tmp_path):

@@ -197,7 +197,7 @@ def test_it_comes_back_as_it_was_saved_and_refuses_another_vqvae(tmp_path) -> No
     vqvae = build_vqvae()
     build_flow(vqvae).save_pretrained(tmp_path / "decoder")
     again = FlowDecoder.from_pretrained(tmp_path / "decoder")
-    assert math.isclose(float(again.scale), 0.2, rel_tol=1e-6)
+    assert math.isclose(float(again.scale), 0.2, rel_tol=1e-3)  # 16 bits
     vqvae.save_pretrained(tmp_path / "vqvae")
     Decoder(VQVAE.from_pretrained(tmp_path / "vqvae"), again)
     with torch.no_grad():

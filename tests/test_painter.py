@@ -153,6 +153,11 @@ def test_impossible_settings_are_refused(bad):
         PaintSettings(**{**SETTINGS, **bad})
 
 
+def test_more_likeliest_codes_than_there_are_is_one_line():
+    with pytest.raises(UserError, match="top_k = 9: at most 8, the number of codes"):
+        build(1).paint(["ship"], PaintSettings(**SETTINGS), top_k=9)
+
+
 def test_a_prior_comes_back_with_all_its_levels(tmp_path):
     prior = build(2).prior
     prior.save_pretrained(tmp_path / "prior")

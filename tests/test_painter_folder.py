@@ -73,6 +73,15 @@ def test_settings_of_other_models_are_never_taken_for_these_models(own):
         Painter.from_pretrained(own)
 
 
+def test_another_blip_is_refused_though_only_its_manifest_tells(own):
+    manifest = own / "blip/manifest.json"
+    entry = json.loads(manifest.read_text())
+    entry["files"]["retrieval/model.safetensors"] = "0" * 64
+    manifest.write_text(json.dumps(entry))
+    with pytest.raises(UserError, match="blip: not the model that .*painter.json was written for"):
+        PainterFolder.read(own)
+
+
 def test_a_missing_or_damaged_part_is_one_line(own, tmp_path):
     with pytest.raises(UserError, match="no such file; expected the folder that `dvc repro`"):
         Painter.from_pretrained(tmp_path)

@@ -12,6 +12,8 @@ import pytest
 
 from apps.profile import flags
 from pipeline.errors import UserError
+from pipeline.evaluation.settings import EvaluateSettings
+from pipeline.judge.settings import JudgeSettings
 from pipeline.params import load_section, read_yaml
 from pipeline.training.blip import BlipSettings
 from pipeline.training.decoder_settings import DecoderSettings
@@ -42,7 +44,9 @@ SECTIONS = {
     "dump_codes": DumpSettings,
     "decoder": DecoderSettings,
     "pixelsnail": PixelSNAILSettings,
+    "judge": JudgeSettings,
     "generate": GenerateSettings,
+    "evaluate": EvaluateSettings,
 }
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import psutil
 
+from apps.export import size_of
+from apps.review.freshness import stale_stages
 from pipeline.download.pretrained import FETCH, OFF
 from pipeline.errors import UserError
 from pipeline.params import read_yaml
@@ -21,7 +23,7 @@ from stages import layout
 from stages.__main__ import THREADS, InstructionSet
 from stages.checking import check_params
 
-LOCK = Path(".dvc/tmp/rwlock")
+RWLOCK = Path(".dvc/tmp/rwlock")
 # Trainings of the default's size were seen to hold 0.8 GB; judging holds all models at once.
 LEAST_MEMORY, LEAST_DISK = 2.0, 1.0  # GB
 
@@ -156,15 +158,33 @@ def _dvc(root: Path) -> Iterator[Finding]:
         return
     if not shutil.which("git"):
         yield Finding("DVC", "git is not on the PATH", fails=True)
-    cache = root / ".dvc" / "cache"
-    size = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file()) / 1e9
-    yield Finding("DVC", f"its cache holds {size:.2f} GB")
-    yield from _lock(root / LOCK)
+    yield Finding("DVC", f"its cache holds {size_of(root / '.dvc' / 'cache') / 1e9:.2f} GB")
+    yield from _holders_of(root / RWLOCK)
+    yield from staleness(root)
     moved = os.environ.get("CODEBRUSH_SCRATCH")
     yield from _stray_checkpoints(Path(moved) if moved else root / ".scratch")
 
 
-def _lock(path: Path) -> Iterator[Finding]:
+def staleness(root: Path) -> Iterator[Finding]:
+    """Is dvc.lock that of this tree; if not, which stages `dvc repro` runs again, and why."""
+    if not (root / "dvc.lock").is_file():
+        yield Finding("DVC", "there is no dvc.lock: `dvc repro` runs every stage", warns=True)
+        return
+    try:
+        stale = stale_stages(root)
+    except UserError as error:
+        yield Finding("DVC", str(error), fails=True)
+        return
+    if not stale:
+        yield Finding("DVC", "dvc.lock is of these settings, this data and this code")
+        return
+    says = "dvc.lock is stale: `dvc repro` runs these again, and what reads what they make"
+    yield Finding("DVC", says, warns=True)
+    for found in stale:
+        yield Finding("stale", f"{found.stage}: {found.why}", warns=True)
+
+
+def _holders_of(path: Path) -> Iterator[Finding]:
     """Who holds an output, by DVC's own record; a killed run leaves its entry behind."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8") or "{}")

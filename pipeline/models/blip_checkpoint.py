@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import BertTokenizer
 from transformers.models.blip.configuration_blip import BlipConfig
@@ -37,6 +39,7 @@ from pipeline.models.blip_reader import (
     normalised,
 )
 from pipeline.models.blip_sizes import BlipSizes
+from pipeline.models.storage import WEIGHTS, kept
 from pipeline.sealing import check_folder, seal_folder
 
 M = TypeVar("M", bound=BlipPreTrainedModel)
@@ -124,6 +127,7 @@ class BlipCheckpoint:
         with replacing(folder) as aside:
             for name, model in (("retrieval", self.retrieval), ("captioner", self.captioner)):
                 model.save_pretrained(aside / name)
+                _keep(aside / name / WEIGHTS)
                 self.tokenizer.save_pretrained(aside / name)
                 text = json.dumps(preprocessor, indent=2) + "\n"
                 (aside / name / PREPROCESSOR).write_text(text, encoding="utf-8", newline="\n")
@@ -269,12 +273,23 @@ def _image_size(model: BlipForImageTextRetrieval | BlipForConditionalGeneration)
     return size
 
 
+def _keep(weights: Path) -> None:
+    """Store the weights that transformers wrote as those of the other models are stored."""
+    # Not on their way to transformers, which tells shared weights by where they lie in memory.
+    # Read as bytes, not mapped: the file that is written is the one that was read.
+    save_file(kept(read_tensors(weights.read_bytes())), weights, metadata={"format": "pt"})
+
+
 def _load_model(kind: type[M], folder: Path) -> M:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected a checkpoint of {kind.__name__}")
     try:
         loaded: Any = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            dtype=torch.float32,  # whatever it is stored in
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
