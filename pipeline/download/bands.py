@@ -45,6 +45,21 @@ def near_groups(hashes: np.ndarray, distance: int) -> np.ndarray:
     return connected(len(hashes), np.stack([np.arange(len(hashes)), first[groups[where]]], axis=1))
 
 
+def bits_apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """In how many bits hashes differ.
+
+    Args:
+        one, other: uint64 (…, words), which broadcast together.
+
+    Returns:
+        uint16 (…): all of 256 are more than uint8 holds.
+    """
+    gaps = np.bitwise_count(one[..., 0] ^ other[..., 0]).astype(np.uint16)
+    for word in range(1, one.shape[-1]):
+        gaps += np.bitwise_count(one[..., word] ^ other[..., word])
+    return gaps
+
+
 def connected(count: int, ties: np.ndarray) -> np.ndarray:
     """Who is tied to whom, directly or through others.
 
@@ -86,7 +101,7 @@ def _ties(
         left = left[left + step < end_of[left]]
         if not len(left):
             return
-        near = left[_bits_apart(hashes[left], hashes[left + step]) <= distance]
+        near = left[bits_apart(hashes[left], hashes[left + step]) <= distance]
         near = near[groups[near] != groups[near + step]]
         yield np.stack([order[near], order[near + step]], axis=1)
 
@@ -102,11 +117,11 @@ def _grown(hashes: np.ndarray, groups: np.ndarray, distance: int) -> np.ndarray:
         int64 (M,): for each the root of its group.
     """
     roots = np.arange(len(hashes))
-    left = np.arange(len(hashes))  # whoever is in no group yet, and below in how many bits and
-    away = np.zeros(len(hashes), dtype=np.uint16)  # … of the root's group by other bands
+    left = np.arange(len(hashes))  # whoever is in no group yet
+    away = np.zeros(len(hashes), dtype=np.uint16)  # from the root
     while len(left):
         root, own = left[0], groups[left[0]]
-        away[left] = _bits_apart(hashes[left], hashes[root])
+        away[left] = bits_apart(hashes[left], hashes[root])
         joins = (away[left] <= distance) | (groups[left] == own)
         frontier, left = left[joins][1:], left[~joins]  # the root is compared with all
         while len(frontier):
@@ -117,7 +132,7 @@ def _grown(hashes: np.ndarray, groups: np.ndarray, distance: int) -> np.ndarray:
                 block = frontier[start : start + BLOCK]
                 low, high = int(away[block[0]]) - distance, int(away[block[-1]]) + distance
                 reach = left[(away[left] >= low) & (away[left] <= high)]
-                gaps = _bits_apart(hashes[reach, None], hashes[block])
+                gaps = bits_apart(hashes[reach, None], hashes[block])
                 near = reach[(gaps <= distance).any(axis=1)]
                 if len(near):
                     joins = np.isin(groups[left], groups[near])
@@ -125,11 +140,3 @@ def _grown(hashes: np.ndarray, groups: np.ndarray, distance: int) -> np.ndarray:
                     left = left[~joins]
             frontier = np.concatenate(joined)
     return roots
-
-
-def _bits_apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """In how many bits (…, 4) hashes differ: uint16, for all of 256 are more than uint8 holds."""
-    gaps = np.bitwise_count(one[..., 0] ^ other[..., 0]).astype(np.uint16)
-    for word in range(1, one.shape[-1]):
-        gaps += np.bitwise_count(one[..., word] ^ other[..., word])
-    return gaps

@@ -1,8 +1,8 @@
 """Is one picture a crop or another scan of another? Lay one over the other and see how they fit.
 
 A perceptual hash forgives other sizes, colours and compression, but cut off a margin of a twentieth
-and a third of its bits change. So the few pictures of which it may be a part (`windows`) are aligned
-with it by Gauss-Newton steps over scale and position on both axes (Baker and Matthews,
+and a third of its bits change. So each picture is aligned with the few of which it may be a part
+(`windows`) by Gauss-Newton steps over scale and position on both axes (Baker and Matthews,
 "Lucas-Kanade 20 Years On", https://doi.org/10.1023/B:VISI.0000011205.11775.fd).
 """
 

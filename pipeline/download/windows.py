@@ -1,7 +1,7 @@
-"""Of which few others may a picture be a crop? Found by sorting sketches, at a fixed cost each.
+"""Of which few others may a picture be a crop? Those with a window like it, at low resolution.
 
-A picture is compared with windows of others at low resolution. Not with all: of every window a
-sketch is kept, on which side of random planes it lies, and alike windows have like sketches
+Of a few thousand pictures, all are compared with all. Of more, at a fixed cost for each: every
+window has a sketch, on which side of random planes it lies, and alike windows have like sketches
 (Charikar 2002, https://doi.org/10.1145/509907.509965). Sorted by their sketches, read from a
 different byte on each time, they lie near each other in one order or another (LSH forest, Bawa et
 al. 2005, https://doi.org/10.1145/1060745.1060840), and only neighbours are compared.
@@ -14,6 +14,8 @@ from concurrent.futures import Executor
 import numpy as np
 from PIL import Image
 
+from pipeline.download.bands import bits_apart
+
 SIDE = 64  # of a thumbnail, whatever the picture's shape
 COARSE = 12
 # Windows (left, top, side) that a crop of up to about 14 % a side is near one of; the first is all.
@@ -25,9 +27,12 @@ WINDOWS = [(0.0, 0.0, 1.0), (0.025, 0.025, 0.95)] + [
 ]
 CANDIDATES = 4  # a picture; a picture with more twins than this is tied to them through each other
 COARSE_ENOUGH = 0.75  # correlation at low resolution below which nothing is a candidate
-SKETCH = 32  # bytes; there are as many orders
+FEW = 16_384  # pictures, up to which comparing all with all takes no longer and misses none
+SKETCH = 64  # bytes
+ORDERS = 32
 REACH = 8  # neighbours each way in an order, for each window
-LOOKED_AT = 16  # by how much their sketches agree, so many are compared exactly
+KEPT = 6  # of those, by how much the sketches agree
+LOOKED_AT = 64  # of all that were kept, so many are compared exactly
 CHUNK = 1024
 # A candidate in one number: in how many bits its sketch differs, then which picture it is.
 INDEX = (1 << 40) - 1
@@ -51,35 +56,60 @@ def candidates(thumbnails: np.ndarray, pool: Executor) -> tuple[np.ndarray, np.n
         int64 (P, 2), sorted: a picture, and the one that it may be a crop of; and float32 (P, 4):
         that one's most similar window, left, top, width, height in shares of the side.
     """
+    search = among_all if len(thumbnails) <= FEW else by_sketches
+    return search(thumbnails, pool)
+
+
+def among_all(thumbnails: np.ndarray, pool: Executor) -> tuple[np.ndarray, np.ndarray]:
+    """`candidates` by comparing every picture with every other."""
+    count = len(thumbnails)
+    looks = low_resolution(thumbnails)
+    others = np.empty((count, min(CANDIDATES, count - 1)), dtype=np.int64)
+
+    def compare(start: int) -> None:
+        rows = np.arange(start, min(start + CHUNK, count))
+        best = looks[0, rows] @ looks[0].T
+        for look in looks[1:]:
+            np.maximum(best, looks[0, rows] @ look.T, out=best)
+        best[rows - start, rows] = -1.0
+        others[rows] = np.argpartition(-best, others.shape[1] - 1)[:, : others.shape[1]]
+
+    list(pool.map(compare, range(0, count, CHUNK)))
+    return _compared(thumbnails, others, pool)
+
+
+def by_sketches(thumbnails: np.ndarray, pool: Executor) -> tuple[np.ndarray, np.ndarray]:
+    """`candidates` by comparing pictures with their neighbours in ORDERS orders of sketches."""
     sketches = _sketches(thumbnails, pool)
     found = np.full((len(thumbnails), LOOKED_AT), NOBODY)
-    for first in range(SKETCH):
+    for first in range(0, SKETCH, SKETCH // ORDERS):
         turned = np.roll(np.arange(SKETCH), -first)[:8]
-        keys = list(pool.map(lambda sketch, at=turned: _numbers(sketch[:, at]), sketches))
+        keys = [_numbers(sketch[:, turned]) for sketch in sketches]
         orders = list(pool.map(lambda key: np.argsort(key, kind="stable"), keys))
+        own = keys[0]
         places = list(
-            pool.map(lambda key, order, own=keys[0]: np.searchsorted(key[order], own), keys, orders)
+            pool.map(lambda key, order, own=own: np.searchsorted(key[order], own), keys, orders)
         )
 
         def look(start: int, orders=orders, places=places) -> None:  # type: ignore[no-untyped-def]
             rows = slice(start, start + CHUNK)
-            found[rows] = _better(found[rows], start, sketches, orders, places)
+            found[rows] = _nearer(found[rows], start, sketches, orders, places)
 
         list(pool.map(look, range(0, len(found), CHUNK)))
     return _compared(thumbnails, found & INDEX, pool)
 
 
 def _sketches(thumbnails: np.ndarray, pool: Executor) -> np.ndarray:
-    """On which side of random planes through their mean windows lie: uint8 (windows, N, SKETCH)."""
-    step = -(-len(thumbnails) // (16 * CHUNK))  # 16,000 pictures tell the mean well enough
-    mean = low_resolution(thumbnails[::step])[0].mean(axis=0)
+    """On which side of random planes all windows lie: uint8 (windows, N, SKETCH)."""
     size = (COARSE * COARSE, 8 * SKETCH)
     planes = np.random.default_rng(0).standard_normal(size, dtype=np.float32)
     sketches = np.empty((len(WINDOWS), len(thumbnails), SKETCH), dtype=np.uint8)
 
     def draw(start: int) -> None:
-        sides = (low_resolution(thumbnails[start : start + CHUNK]) - mean) @ planes > 0
-        sketches[:, start : start + CHUNK] = np.packbits(sides, axis=2)
+        for sketch, look in zip(
+            sketches, low_resolution(thumbnails[start : start + CHUNK]), strict=True
+        ):
+            sketch[start : start + CHUNK] = np.packbits(look @ planes > 0, axis=1)
 
     list(pool.map(draw, range(0, len(thumbnails), CHUNK)))
     return sketches
@@ -90,7 +120,7 @@ def _numbers(sketches: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(sketches).view(">u8")[:, 0].astype(np.uint64)
 
 
-def _better(
+def _nearer(
     found: np.ndarray,
     start: int,
     sketches: np.ndarray,
@@ -110,10 +140,10 @@ def _better(
     for sketch, order, place in zip(sketches, orders, places, strict=True):
         around = np.clip(place[rows, None] + np.arange(-REACH, REACH), 0, len(order) - 1)
         others = order[around]
-        gaps = np.bitwise_count(sketch[others].view(np.uint64) ^ wholes).sum(axis=2)
+        gaps = bits_apart(sketch[others].view(np.uint64), wholes)
         codes = gaps.astype(np.int64) * (INDEX + 1) + others
         codes[others == rows[:, None]] = NOBODY
-        nearest.append(np.partition(codes, 1, axis=1)[:, :2])
+        nearest.append(np.partition(codes, KEPT, axis=1)[:, :KEPT])
     codes = np.sort(np.concatenate(nearest, axis=1), axis=1)
     # A picture that is there by several windows stays once, by the most similar one.
     by_picture = np.argsort(codes & INDEX, axis=1, kind="stable")
