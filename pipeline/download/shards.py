@@ -40,7 +40,7 @@ class Unpacked:
         self.folder = folder
         self.columns = {"id": KEY, **columns, "image": IMAGE}
         named = [column for value in self.columns.values() for column in columns_of(value)]
-        self._wanted = [column for column in named if column not in (KEY, IMAGE)]
+        self.wanted = [column for column in named if column not in (KEY, IMAGE)]
         self._rows: list[str] = []
         self._problems: list[tuple[str, str, str]] = []
 
@@ -51,7 +51,7 @@ class Unpacked:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture)
-        places = find_columns(values, self._wanted)
+        places = find_columns(values, self.wanted)
         kept = {column: values[at] for column, at in places.items() if _is_plain(values[at])}
         self._rows.append(json.dumps({**kept, KEY: key, IMAGE: name}))
 

@@ -9,6 +9,7 @@ from pipeline.data.pairs import Pair, captioned
 from pipeline.download.downloads import Downloads
 from pipeline.download.fetch import FetchError, clean_url
 from pipeline.download.folders import read_folder
+from pipeline.download.parquet import read_parquet
 from pipeline.download.pictures import HAS_SCHEME, find_file
 from pipeline.download.records import Annotations
 from pipeline.download.settings import Data, Files, Http, Table
@@ -35,7 +36,7 @@ NOT_NAMED = {
     "parquet": "data.parquet.train = '': give the path of a folder of .parquet files",
 }
 
-SHARDED = {"webdataset": read_webdataset}
+SHARDED = {"webdataset": read_webdataset, "parquet": read_parquet}
 
 
 def open_source(settings: Data, *, seed: int, store: DownloadStore) -> list[Annotations]:
