@@ -138,7 +138,8 @@ def test_every_hostile_member_is_one_line_and_costs_its_own_sample_only() -> Non
     found = problems(intake)
     for member, said in {
         "/etc/cron.d/evil.jpg": "leads out", "../../up.jpg": "leads out",
-        "in\\..\\up2.jpg": "leads out", "soft.jpg": "links", "hard.jpg": "links", "dev.jpg": "links",
+        "in\\..\\up2.jpg": "leads out",
+        "soft.jpg": "links", "hard.jpg": "links", "dev.jpg": "links",
         "huge.jpg": "too large", "a/broken.json": "not JSON", "a/latin.txt": "not UTF-8",
         "twice.png": "a picture already", "a/nested.json": "not JSON",
     }.items():  # fmt: skip
