@@ -27,6 +27,8 @@ DATA: dict[str, Any] = {
     "musti": {"train": "", "test": ""},
     "json": {"train": "", "test": "", "columns": {}},
     "folder": {"train": "", "test": "", "columns": {}},
+    "webdataset": {"train": "", "test": "", "columns": {}},
+    "parquet": {"train": "", "test": "", "columns": {}},
     "watch": ".",
     "languages": ["en"],
     "caption": "title",
@@ -41,6 +43,7 @@ DATA: dict[str, Any] = {
     "max_pixels": 1_000_000,
     "http": TEST_HTTP.model_dump(),
 }
+FILES = ("json", "folder", "webdataset", "parquet")
 OFF = {"blip": "off", "lpips": "off", "lpips_net": "squeeze", "wordnet": "off"}
 
 # Runs the stage as the launcher does, and tells how much memory it took at most.
@@ -61,7 +64,7 @@ print(int(peak) // 1024)
 
 def data(**changes: Any) -> dict[str, Any]:
     """The `data` section with some keys changed; of a source's files, those that are named."""
-    files = {name: {**DATA[name], **changes.get(name, {})} for name in ("json", "folder")}
+    files = {name: {**DATA[name], **changes.get(name, {})} for name in FILES}
     return {**DATA, **changes, **files}
 
 

@@ -14,7 +14,9 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from pipeline.download.registration import aligned_pairs, thumbnail
+from pipeline.download.bands import connected, near_groups
+from pipeline.download.registration import aligned_pairs
+from pipeline.download.windows import thumbnail
 
 HASH_SIDE = 16  # 256 bits; with 64 bits, dozens of different watercolours have the same hash
 
@@ -50,27 +52,11 @@ def near_duplicate_groups(signatures: Sequence[Signature], distance: int) -> lis
     """
     if not signatures:
         return []
-    near = _near_hashes(np.stack([s.hash for s in signatures]), distance)
-    aligned = aligned_pairs(np.stack([s.thumbnail for s in signatures]))
-    group = list(range(len(signatures)))
-
-    def first(member: int) -> int:
-        while group[member] != member:
-            group[member] = group[group[member]]
-            member = group[member]
-        return member
-
-    for one, other in np.concatenate([near, aligned]).tolist():
-        low, high = sorted((first(one), first(other)))
-        group[high] = low
-    return [first(member) for member in group]
-
-
-def _near_hashes(hashes: np.ndarray, distance: int) -> np.ndarray:
-    """Pairs of (N, 4) hashes at most `distance` bits apart: int64 (E, 2)."""
-    found = []
-    for row in range(len(hashes) - 1):
-        apart = np.bitwise_count(hashes[row + 1 :] ^ hashes[row]).sum(axis=1)
-        others = np.flatnonzero(apart <= distance) + row + 1
-        found.append(np.stack([np.full_like(others, row), others], axis=1))
-    return np.concatenate([np.empty((0, 2), dtype=np.int64), *found])
+    hashes = np.stack([s.hash for s in signatures])
+    near = near_groups(hashes, distance)
+    # Copies that have the very same hash are tied by it: one of them stands for all.
+    distinct = np.sort(np.unique(hashes, axis=0, return_index=True)[1])
+    aligned = distinct[aligned_pairs(np.stack([signatures[i].thumbnail for i in distinct]))]
+    tied = np.stack([near, np.arange(len(near))], axis=1)
+    groups: list[int] = connected(len(near), np.concatenate([tied, aligned])).tolist()
+    return groups

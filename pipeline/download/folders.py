@@ -79,7 +79,7 @@ def _rows(folder: Path) -> list[dict[str, str]]:
     files = {
         unicodedata.normalize("NFC", path.relative_to(folder).as_posix()): path
         for path in folder.rglob("*")
-        if path.is_file() and not any(_is_hidden(p) for p in path.relative_to(folder).parts)
+        if path.is_file() and not any(is_hidden(p) for p in path.relative_to(folder).parts)
     }
     rows, silent = [], 0
     for name in sorted(files):
@@ -99,5 +99,6 @@ def _rows(folder: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _is_hidden(part: str) -> bool:
+def is_hidden(part: str) -> bool:
+    """Whether a name is one that systems leave behind, and nobody's picture."""
     return part.startswith(".") or part == "__MACOSX"

@@ -23,6 +23,7 @@ class Annotations:
         base: its URL, or its path; pictures are looked for beside it.
         data: its bytes.
         columns: MUSTI's field → the column that holds it; see `read_rows`.
+        problems: what is no row of it, known before it is read.
     """
 
     part: str
@@ -30,6 +31,7 @@ class Annotations:
     base: str | Path
     data: bytes
     columns: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[BadRow, ...] = ()
 
 
 @dataclass
@@ -118,7 +120,7 @@ def read_records(file: Annotations) -> tuple[list[Record], list[Refused]]:
         )
         for number, row in rows
     ]
-    return records, [Refused(file, entry) for entry in bad]
+    return records, [Refused(file, entry) for entry in [*bad, *file.problems]]
 
 
 def distinct(words: Iterable[str]) -> tuple[str, ...]:

@@ -1,10 +1,9 @@
 """Is one picture a crop or another scan of another? Lay one over the other and see how they fit.
 
 A perceptual hash forgives other sizes, colours and compression, but cut off a margin of a twentieth
-and a third of its bits change. So each picture is compared with windows of every other at low
-resolution, and its few best candidates are aligned by Gauss-Newton steps over scale and position on
-both axes (Baker and Matthews, "Lucas-Kanade 20 Years On",
-https://doi.org/10.1023/B:VISI.0000011205.11775.fd).
+and a third of its bits change. So each picture is aligned with the few of which it may be a part
+(`windows`) by Gauss-Newton steps over scale and position on both axes (Baker and Matthews,
+"Lucas-Kanade 20 Years On", https://doi.org/10.1023/B:VISI.0000011205.11775.fd).
 """
 
 from __future__ import annotations
@@ -13,20 +12,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from PIL import Image
 from threadpoolctl import threadpool_limits
 
-SIDE = 64  # of a thumbnail, whatever the picture's shape
-COARSE = 12
-# Windows (left, top, side) that a crop of up to about 14 % a side is near one of; the first is all.
-WINDOWS = [(0.0, 0.0, 1.0), (0.025, 0.025, 0.95)] + [
-    (left, top, 1.0 - 2 * margin)
-    for margin in (0.05, 0.1)
-    for top in (0.0, margin, 2 * margin)
-    for left in (0.0, margin, 2 * margin)
-]
-CANDIDATES = 4  # a picture; a picture with more twins than this is tied to them through each other
-COARSE_ENOUGH = 0.75  # correlation at low resolution below which nothing is aligned
+from pipeline.download.windows import SIDE, candidates
+
 FIRST_STEPS, FURTHER_STEPS = 2, 4
 PROMISING = (
     0.75  # correlation of detail after the first steps below which there are no further ones
@@ -37,12 +26,6 @@ LARGEST_CROP = 0.3  # an alignment that scales by more than this has run away
 # and turns by one degree rarely stay below 0.96.
 FIT = 0.95
 CHUNK = 256
-
-
-def thumbnail(image: Image.Image) -> np.ndarray:
-    """The picture in grey, squeezed into a square: uint8 (SIDE, SIDE)."""
-    grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return np.asarray(grey)
 
 
 def aligned_pairs(thumbnails: np.ndarray) -> np.ndarray:
@@ -58,10 +41,7 @@ def aligned_pairs(thumbnails: np.ndarray) -> np.ndarray:
         return np.empty((0, 2), dtype=np.int64)
     # BLAS would cut sums into as many parts as there are cores, and change their last digits.
     with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        windows = _windows(thumbnails)
-        starts = range(0, len(thumbnails), CHUNK)
-        pairs = np.concatenate(list(pool.map(lambda at: _candidates(windows, at), starts)))
-        boxes = _nearest_windows(windows, pairs)
+        pairs, boxes = candidates(thumbnails, pool)
 
         def fit(start: int) -> np.ndarray:
             here, at = pairs[start : start + CHUNK], boxes[start : start + CHUNK]
@@ -72,60 +52,6 @@ def aligned_pairs(thumbnails: np.ndarray) -> np.ndarray:
 
         found = list(pool.map(fit, range(0, len(pairs), CHUNK)))
     return np.concatenate([np.empty((0, 2), dtype=np.int64), *found])
-
-
-def _candidates(windows: np.ndarray, start: int) -> np.ndarray:
-    """For each of CHUNK pictures from `start` on, those others that it looks most like a part of.
-
-    Returns:
-        int64 (C, 2), sorted: a picture, and the one that it may be a crop of.
-    """
-    n = windows.shape[1]
-    rows = np.arange(start, min(start + CHUNK, n))
-    best = windows[0, rows] @ windows[0].T
-    for window in windows[1:]:
-        np.maximum(best, windows[0, rows] @ window.T, out=best)
-    best[rows - start, rows] = -1.0
-    others = np.argpartition(-best, min(CANDIDATES, n - 1) - 1, axis=1)[:, :CANDIDATES]
-    others.sort(axis=1)
-    alike = np.take_along_axis(best, others, axis=1) >= COARSE_ENOUGH
-    return np.stack([np.broadcast_to(rows[:, None], others.shape), others], axis=2)[alike]
-
-
-def _nearest_windows(windows: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """The window of each second picture that is most like the first one.
-
-    Returns:
-        float32 (C, 4): left, top, width, height in shares of the side.
-    """
-    whole = windows[0, pairs[:, 0]]
-    likeness = np.stack([np.einsum("cd,cd->c", whole, look[pairs[:, 1]]) for look in windows])
-    return np.array(WINDOWS, np.float32)[likeness.argmax(axis=0)][:, [0, 1, 2, 2]]
-
-
-def _windows(thumbnails: np.ndarray) -> np.ndarray:
-    """Every picture's windows at low resolution, of mean 0 and length 1.
-
-    Returns:
-        float32 (windows, N, COARSE²).
-    """
-    pixels = thumbnails.astype(np.float32)
-    looks = np.empty((len(WINDOWS), len(pixels), COARSE * COARSE), dtype=np.float32)
-    for look, (left, top, side) in zip(looks, WINDOWS, strict=True):
-        small = _averaging(top, side) @ pixels @ _averaging(left, side).T
-        look[:] = small.reshape(len(pixels), -1)
-        look -= look.mean(axis=1, keepdims=True)
-        look /= np.maximum(np.linalg.norm(look, axis=1, keepdims=True), 1e-3)
-    return looks
-
-
-def _averaging(start: float, length: float) -> np.ndarray:
-    """The matrix that averages SIDE pixels of a line to COARSE, from a part of it: float32."""
-    edges = (start + length * np.linspace(0, 1, COARSE + 1)) * SIDE
-    low, high = edges[:-1, None], edges[1:, None]
-    pixel = np.arange(SIDE)
-    overlap = np.minimum(pixel + 1, high) - np.maximum(pixel, low)
-    return np.asarray(np.maximum(overlap, 0) / (high - low), dtype=np.float32)
 
 
 def _align(

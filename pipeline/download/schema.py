@@ -138,11 +138,12 @@ def _wanted(mapping: Mapping[str, str], name: str) -> list[str]:
         return list(FIELDS)
     if "image" not in mapping or not {"title", "text"} & set(mapping):
         raise UserError(f"{name}: its columns must name image, and title or text")
-    named = [column for value in mapping.values() if value for column in _columns_of(value)]
+    named = [column for value in mapping.values() if value for column in columns_of(value)]
     return list(dict.fromkeys(named))
 
 
-def _columns_of(value: str) -> list[str]:
+def columns_of(value: str) -> list[str]:
+    """The columns that a mapping's value names: those in braces, or itself."""
     return PLACEHOLDER.findall(value) or [value]
 
 
@@ -150,7 +151,7 @@ def _fields(record: Any, mapping: Mapping[str, str], number: int, *, is_csv: boo
     """A record's values under MUSTI's names, nothing as nothing is written there."""
     if not isinstance(record, Mapping):
         return record
-    places = find_columns(record, [*FIELDS, *(c for v in mapping.values() for c in _columns_of(v))])
+    places = find_columns(record, [*FIELDS, *(c for v in mapping.values() for c in columns_of(v))])
     values: dict[str, Any] = {}
     for field in FIELDS:
         column = mapping.get(field, field)
@@ -168,7 +169,7 @@ def _fields(record: Any, mapping: Mapping[str, str], number: int, *, is_csv: boo
 
 
 def _filled(template: str, record: Mapping[str, Any], places: Mapping[str, str]) -> Any:
-    cells = {c: record.get(places.get(c, c)) for c in _columns_of(template)}
+    cells = {c: record.get(places.get(c, c)) for c in columns_of(template)}
     if any(isinstance(cell, list | dict) for cell in cells.values()):
         return cells
     text = PLACEHOLDER.sub(lambda found: str(_plain("text", cells[found[1]], True)), template)
@@ -241,9 +242,9 @@ def _bad_row(number: int, record: Any, error: ValidationError) -> BadRow:
         usable = None
     return BadRow(
         number,
-        _printable(usable) if isinstance(usable, str) else usable,
-        _printable(image) if isinstance(image, str) else "",
-        _printable("; ".join(problems)),
+        printable(usable) if isinstance(usable, str) else usable,
+        printable(image) if isinstance(image, str) else "",
+        printable("; ".join(problems)),
     )
 
 
@@ -255,6 +256,6 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text on one line, in characters that any file can hold."""
     return " ".join(text.encode("utf-8", "backslashreplace").decode().split())

@@ -74,11 +74,13 @@ class Http(Section):
 class Data(Section):
     """The `data` section; params.yaml explains each key."""
 
-    source: Literal["sample", "musti", "json", "folder"]
+    source: Literal["sample", "musti", "json", "folder", "webdataset", "parquet"]
     sample: Sample
     musti: Files
     json_files: Table = Field(alias="json")
     folder: Table
+    webdataset: Table
+    parquet: Table
     watch: str = Field(min_length=1)  # for DVC alone: what it looks at for changes
     languages: tuple[str, ...] = Field(min_length=1)
     caption: Literal["title", "text", "title_or_text"]

@@ -9,9 +9,11 @@ from pipeline.data.pairs import Pair, captioned
 from pipeline.download.downloads import Downloads
 from pipeline.download.fetch import FetchError, clean_url
 from pipeline.download.folders import read_folder
+from pipeline.download.parquet import read_parquet
 from pipeline.download.pictures import HAS_SCHEME, find_file
 from pipeline.download.records import Annotations
 from pipeline.download.settings import Data, Files, Http, Table
+from pipeline.download.shards import read_webdataset
 from pipeline.download.splits import shuffle_key
 from pipeline.download.store import DownloadStore
 from pipeline.errors import UserError
@@ -30,7 +32,11 @@ NOT_NAMED = {
     "musti": MUSTI_IS_ASKED_FOR,
     "json": "data.json.train = '': give the path or the URL of an annotation file",
     "folder": "data.folder.train = '': give the path of a folder of pictures",
+    "webdataset": "data.webdataset.train = '': give the path of a folder of .tar shards",
+    "parquet": "data.parquet.train = '': give the path of a folder of .parquet files",
 }
+
+SHARDED = {"webdataset": read_webdataset, "parquet": read_parquet}
 
 
 def open_source(settings: Data, *, seed: int, store: DownloadStore) -> list[Annotations]:
@@ -52,7 +58,8 @@ def open_source(settings: Data, *, seed: int, store: DownloadStore) -> list[Anno
             for part in ("train", "test")
         ]  # fmt: skip
     files: Files = {
-        "musti": settings.musti, "json": settings.json_files, "folder": settings.folder
+        "musti": settings.musti, "json": settings.json_files, "folder": settings.folder,
+        "webdataset": settings.webdataset, "parquet": settings.parquet,
     }[settings.source]  # fmt: skip
     if not files.train:
         raise UserError(NOT_NAMED[settings.source])
@@ -62,12 +69,22 @@ def open_source(settings: Data, *, seed: int, store: DownloadStore) -> list[Anno
     found = []
     for part, at in named.items():
         key = f"data.{settings.source}.{part}"
-        if at and settings.source == "folder":
-            found.append(read_folder(part, at, columns, key=key))
-        elif at:
-            found.append(_read(part, at, store, settings.http, key=key, columns=columns))
-        if at:
-            _tell_what_is_not_watched(found[-1], settings.watch, key)
+        if not at:
+            continue
+        if settings.source in SHARDED:
+            file = SHARDED[settings.source](
+                part, at, columns, store.folder / "unpacked" / part,
+                key=key, max_bytes=settings.http.max_bytes,
+            )  # fmt: skip
+            base: str | Path = Path(at).expanduser()
+        elif settings.source == "folder":
+            file = read_folder(part, at, columns, key=key)
+            base = file.base
+        else:
+            file = _read(part, at, store, settings.http, key=key, columns=columns)
+            base = file.base
+        found.append(file)
+        _tell_what_is_not_watched(base, settings.watch, key)
     return found
 
 
@@ -81,11 +98,11 @@ def judged_prompts(pairs: Sequence[Pair], settings: Data) -> list[str]:
     return list(dict.fromkeys(pair.caption for pair in captioned(pairs, "test")))
 
 
-def _tell_what_is_not_watched(file: Annotations, watch: str, key: str) -> None:
+def _tell_what_is_not_watched(base: str | Path, watch: str, key: str) -> None:
     """One line where DVC would not see a change of the annotations, though it looked at `watch`."""
-    if isinstance(file.base, str):
+    if isinstance(base, str):
         say(f"{key}: DVC does not look at URLs; raise data.http.refresh to ask the server again")
-    elif not file.base.resolve().is_relative_to(Path(watch).resolve()):
+    elif not base.resolve().is_relative_to(Path(watch).resolve()):
         say(
             f"{key}: DVC looks for changes in data.watch = {watch} only; put the file there, or "
             "set data.watch to it, or run `dvc repro --force download` after a change"
