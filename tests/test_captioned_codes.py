@@ -59,7 +59,9 @@ def test_the_store_holds_every_pair_once_as_it_is_and_training_pairs_again_shift
         assert opened.views.tolist() == [0, 0, 0, 0, 1, 1, 2, 2]
         assert opened.filenames == [f"{n - 10}.png" for n in opened.ids]
         codes = [int(grid[0, 0]) for grid, _ in opened]
-    assert codes[:4] == [27] * 4
+        shifts = opened.shifts.tolist()
+    assert shifts[:4] == [[0, 0]] * 4
+    assert codes == [27 - 8 * down - right for down, right in shifts]  # the ramp came from there
     assert set(codes[4:]) != {27}
 
 

@@ -26,7 +26,9 @@ SHAPE = (4, 3)
 def records(count: int, n_embed: int = 512, seed: int = 0) -> list[Record]:
     codes = np.random.default_rng(seed).integers(n_embed, size=(count, *SHAPE))
     return [
-        Record(grid, f"painting {row} é.jpg", id=3 * row - 7, view=row % 300)
+        Record(
+            grid, f"painting {row} é.jpg", id=3 * row - 7, view=row % 300, shift=(row % 9 - 4, -row)
+        )
         for row, grid in enumerate(codes)
     ]
 
@@ -53,6 +55,7 @@ def test_what_was_put_in_comes_out(tmp_path: Path, n_embed: int, dtype: str) -> 
         assert store.filenames == [record.filename for record in wanted]
         assert store.ids.tolist() == [record.id for record in wanted]
         assert store.views.tolist() == [record.view for record in wanted]
+        assert store.shifts.tolist() == [list(record.shift) for record in wanted]
         for (codes, name), record in zip(store, wanted, strict=True):
             np.testing.assert_array_equal(codes, record.codes)
             assert codes.dtype == np.dtype(f"<{dtype}")

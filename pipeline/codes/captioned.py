@@ -24,6 +24,7 @@ class CaptionedCodes:
         codes: (N, h, w) integers, all levels of the VQ-VAE packed in one grid.
         pairs: the pair that each record is of.
         views: (N,) int64; 0: of the picture as it is.
+        shifts: (N, 2) int64, of the views, in pixels down and to the right.
         condition: the texts, each once.
         condition_rows: (N,) int64, each record's row of `condition`.
     """
@@ -31,6 +32,7 @@ class CaptionedCodes:
     codes: Tensor
     pairs: Sequence[Pair]
     views: Tensor
+    shifts: Tensor
     condition: TextCondition
     condition_rows: Tensor
 
@@ -45,6 +47,7 @@ class CaptionedCodes:
         with CodeStore.open(path) as store:
             codes = torch.from_numpy(store.batch(range(len(store))).astype("int32"))
             ids, views = store.ids.tolist(), torch.from_numpy(store.views)
+            shifts = torch.from_numpy(store.shifts)
             filenames = store.filenames
         for row, (pair_id, filename) in enumerate(zip(ids, filenames, strict=True)):
             found = by_id.get(pair_id)
@@ -60,7 +63,7 @@ class CaptionedCodes:
             )
         joined = [by_id[pair_id] for pair_id in ids]
         rows = texts.rows([pair.caption for pair in joined])
-        return cls(codes, joined, views, texts.condition, rows)
+        return cls(codes, joined, views, shifts, texts.condition, rows)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -68,7 +71,12 @@ class CaptionedCodes:
     def __getitem__(self, rows: Tensor) -> CaptionedCodes:
         pairs = [self.pairs[row] for row in rows.tolist()]
         return CaptionedCodes(
-            self.codes[rows], pairs, self.views[rows], self.condition, self.condition_rows[rows]
+            self.codes[rows],
+            pairs,
+            self.views[rows],
+            self.shifts[rows],
+            self.condition,
+            self.condition_rows[rows],
         )
 
     def of(self, split: str, *, views: bool = False) -> CaptionedCodes:

@@ -12,7 +12,7 @@ import torch
 from pipeline.codes.store import Record
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.pairs import Pair
-from pipeline.data.views import shifted, to_float
+from pipeline.data.views import random_shifts, shift_by, to_float
 from pipeline.models.vqvae import VQVAE
 
 BATCH = 128
@@ -43,8 +43,10 @@ def encoded_views(
         rows_of_view = torch.arange(len(pairs)) if view == 0 else training
         for rows in rows_of_view.split(BATCH):
             images = to_float(captioned.images[rows].to(device))
-            if view > 0:
-                images = shifted(images, max_shift=max_shift, generator=generator)
+            shifts = torch.zeros(len(rows), 2, dtype=torch.int64)
+            if view > 0 and max_shift:
+                shifts = random_shifts(len(rows), max_shift=max_shift, generator=generator)
+                images = shift_by(images, shifts)
             codes = vqvae.encode(images, captioned.text_embeds[rows].to(device)).cpu().numpy()
-            for row, grid in zip(rows.tolist(), codes, strict=True):
-                yield Record(grid, pairs[row].image, pairs[row].id, view)
+            for row, grid, shift in zip(rows.tolist(), codes, shifts.tolist(), strict=True):
+                yield Record(grid, pairs[row].image, pairs[row].id, view, tuple(shift))

@@ -3,10 +3,11 @@
 One file, no lock file. An entry holds 1,024 records (the last one what is left), for looking a key
 up costs more than copying a grid: the codes, row after row, as little-endian unsigned integers of
 the smallest type that holds `n_embed` of them; then the pairs' ids, as `<i8`; the views, as `<u2`;
-where each name ends, as `<u4`; the pictures' file names in UTF-8. Keys are the entries' numbers,
-four bytes big-endian, so that LMDB's order is the rows' order; the key `meta` holds the header, as
-JSON. Behind LMDB's last page stands a CRC-32 of all before it, checked when the file is opened:
-LMDB follows whatever its pages say, so a flipped bit in them could end the process.
+their shifts, as two `<i2`; where each name ends, as `<u4`; the pictures' file names in UTF-8. Keys
+are the entries' numbers, four bytes big-endian, so that LMDB's order is the rows' order; the key
+`meta` holds the header, as JSON. Behind LMDB's last page stands a CRC-32 of all before it, checked
+when the file is opened: LMDB follows whatever its pages say, so a flipped bit in them could end the
+process.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.files import remove, replacing
 
-FORMAT, VERSION = "codebrush codes", 4
+FORMAT, VERSION = "codebrush codes", 5
 META = b"meta"  # sorts behind every entry: as a number it is 1.8 thousand million
 CHECKSUM = 4  # bytes, at the end of the file
 BLOCK = 1 << 20  # bytes summed at a time
 ROWS = 1024  # of an entry: few enough for what is packed at a time to stay in the cache
-IDS, VIEWS = np.dtype("<i8"), np.dtype("<u2")
+IDS, VIEWS, SHIFTS = np.dtype("<i8"), np.dtype("<u2"), np.dtype(("<i2", (2,)))
 ENDS = np.dtype("<u4")  # of names, in bytes from the first one
 MAP_GROWTH = 4  # the map grows by this factor; it is address space and sparse file, not memory
 FIRST_MAP = 1 << 24
@@ -46,12 +47,14 @@ class Record(NamedTuple):
         filename: of the picture, in the images folder.
         id: of the pair whose picture and caption were encoded.
         view: 0 for the picture as it is, 1 and up for shifted ones.
+        shift: of the view, in pixels down and to the right.
     """
 
     codes: np.ndarray
     filename: str
     id: int
     view: int = 0
+    shift: tuple[int, int] = (0, 0)
 
 
 class CodeStore:
@@ -135,6 +138,12 @@ class CodeStore:
         return np.concatenate([np.empty(0, np.int64), *parts])
 
     @property
+    def shifts(self) -> np.ndarray:
+        """How far each record's view is shifted, pixels down and to the right: (len, 2) int64."""
+        parts = [self._parts(entry).shifts for entry in range(len(self._entries))]
+        return np.concatenate([np.empty((0, 2), np.int64), *parts])
+
+    @property
     def filenames(self) -> list[str]:
         """The pictures' file names, in the rows' order."""
         names: list[str] = []
@@ -148,11 +157,11 @@ class CodeStore:
         """What stands behind an entry's codes."""
         rows = min(ROWS, self._count - entry * ROWS)
         start, columns = rows * self._size, []
-        for dtype in (IDS, VIEWS, ENDS):
+        for dtype in (IDS, VIEWS, SHIFTS, ENDS):
             columns.append(np.frombuffer(self._entries[entry], dtype, rows, start))
             start += columns[-1].nbytes
-        ids, views, ends = columns
-        return _Parts(ids, views, ends, self._entries[entry][start:])
+        ids, views, shifts, ends = columns
+        return _Parts(ids, views, shifts, ends, self._entries[entry][start:])
 
     def _place(self, row: int) -> int:
         if 0 <= row < self._count:
@@ -223,6 +232,7 @@ class _Parts(NamedTuple):
 
     ids: np.ndarray
     views: np.ndarray
+    shifts: np.ndarray
     ends: np.ndarray
     names: memoryview
 
@@ -259,6 +269,7 @@ def _packed(
             grids.astype(dtype),
             np.array([record.id for record in chunk], dtype=IDS),
             np.array([record.view for record in chunk], dtype=VIEWS),
+            np.array([record.shift for record in chunk], dtype=SHIFTS.base),
             np.cumsum([len(name) for name in names]).astype(ENDS),
         )
         yield len(chunk), b"".join((*(column.tobytes() for column in columns), *names))

@@ -26,11 +26,29 @@ def shifted(images: Tensor, *, max_shift: int, generator: torch.Generator | None
     """
     if max_shift == 0:
         return images
+    shifts = random_shifts(len(images), max_shift=max_shift, generator=generator)
+    return shift_by(images, shifts)
+
+
+def random_shifts(
+    count: int, *, max_shift: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """(count, 2) int64 in [-max_shift, max_shift]: pixels down, and to the right."""
+    drawn = torch.randint(2 * max_shift + 1, (2, count, 1), generator=generator)
+    return max_shift - drawn[..., 0].T
+
+
+def shift_by(images: Tensor, shifts: Tensor) -> Tensor:
+    """Move each picture (B, 3, H, W) by its `shifts` (B, 2), pixels down and to the right.
+
+    Its edge is mirrored into the gap.
+    """
     batch, _, height, width = images.shape
-    padded = F.pad(images, [max_shift] * 4, mode="reflect")
-    offsets = torch.randint(2 * max_shift + 1, (2, batch, 1), generator=generator)
-    rows = (offsets[0] + torch.arange(height)).to(images.device)  # (B, H)
-    columns = (offsets[1] + torch.arange(width)).to(images.device)  # (B, W)
+    most = int(shifts.abs().max())
+    padded = F.pad(images, [most] * 4, mode="reflect")
+    down, right = (most - shifts).T[..., None]  # (B, 1) each
+    rows = (down + torch.arange(height)).to(images.device)  # (B, H)
+    columns = (right + torch.arange(width)).to(images.device)  # (B, W)
     index = torch.arange(batch, device=images.device)[:, None, None]
     moved = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]]
     return moved.permute(0, 3, 1, 2)
