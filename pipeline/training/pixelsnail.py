@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.codes.captioned import CaptionedCodes
-from pipeline.data.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
-from pipeline.models.vqvae import unpack_levels
+from pipeline.training.level_codes import LevelCodes
 from pipeline.training.pixelsnail_settings import PixelSNAILSettings
 
 VALIDATION_BATCH = 128
-
-
-@dataclass(frozen=True)
-class LevelCodes:
-    """One level of captioned codes, for the model of that level.
-
-    Attributes:
-        captioned: all levels, packed.
-        shapes: height and width of each level, the top one first.
-        level: which of them.
-    """
-
-    captioned: CaptionedCodes
-    shapes: list[tuple[int, int]]
-    level: int
-
-    def __len__(self) -> int:
-        return len(self.captioned)
-
-    def batch(
-        self, rows: Tensor, device: torch.device
-    ) -> tuple[Tensor, TextCondition, Tensor | None]:
-        """Codes (B, h, w), texts, and the upper level's codes where there are any, of some rows."""
-        packed, condition = self.captioned.batch(rows, device)
-        grids = unpack_levels(packed, self.shapes)
-        return grids[self.level], condition, grids[self.level - 1] if self.level else None
 
 
 class PixelSNAILTask:
