@@ -7,6 +7,8 @@ import torch
 from pipeline.params import Precision
 from pipeline.progress import say
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
 
 def repeat_exactly() -> None:
     """Have torch choose operations that give the same bytes each time, for the whole process.

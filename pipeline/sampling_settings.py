@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from pipeline.params import Precision, Section
@@ -14,6 +16,10 @@ class DrawSettings(Section):
     top_k: int = Field(ge=0)  # only the k likeliest codes; 0: all
     top_p: float = Field(gt=0, le=1)  # only the likeliest codes that together reach p
     guidance_scale: float = Field(ge=0)  # classifier-free; 1: the text as learned; more: more so
+    steps: int = Field(ge=1)  # of the diffusion prior, which draws some codes in each
+    order: Literal["halton", "confidence"]  # in which the diffusion prior draws them
+    remask_steps: int = Field(ge=0)  # of the diffusion prior: the first codes once more, at last
+    guidance_ramp: float = Field(ge=0, le=1)  # of its codes until guidance is full
     precision: Precision  # of the prior's weights; bf16 is faster for wide ones
 
 

@@ -88,21 +88,27 @@ def test_nothing_in_the_library_knows_argv_dvc_or_a_file_layout() -> None:
                 assert not literal or Path(first.value).is_absolute(), where
 
 
+FAMILIES = {"pixelsnail": "pixelsnail", "diffusion": "masked_diffusion"}  # and their models
+
+
 def test_families_of_priors_are_named_in_one_place() -> None:
     """Painter, evaluation and stages know the seam alone; training has its family's own task."""
     named = {
         file
         for file in [*LIBRARY, *(str(p.relative_to(ROOT)) for p in (ROOT / "stages").glob("*.py"))]
-        if any(within(m, "pipeline.priors.pixelsnail") for m in imported(file))
+        if any(
+            within(m, f"pipeline.priors.{family}") for m in imported(file) for family in FAMILIES
+        )
     }
     assert named == {"pipeline/priors/__init__.py"}
-    knows_model = {
-        file
-        for file in LIBRARY
-        if any(within(m, "pipeline.models.pixelsnail") for m in imported(file))
-    }
-    rooms = {Path(file).parts[1] for file in knows_model}
-    assert rooms == {"models", "sampling", "priors", "training"}
+    for model in FAMILIES.values():
+        knows_model = {
+            file
+            for file in LIBRARY
+            if any(within(m, f"pipeline.models.{model}") for m in imported(file))
+        }
+        rooms = {Path(file).parts[1] for file in knows_model}
+        assert rooms | {"models"} == {"models", "sampling", "priors", "training"}
 
 
 def test_every_import_rule_speaks_of_rooms_that_are_there() -> None:

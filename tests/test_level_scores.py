@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
+import diffusions
 import numpy as np
 import pytest
 import torch
@@ -18,6 +19,7 @@ from pipeline.evaluation.prior_scores import prior_scores
 from pipeline.evaluation.vqvae_scores import codebooks
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.vqvae import VQVAE, pack_levels
+from pipeline.priors.diffusion import DiffusionPrior
 from pipeline.priors.pixelsnail import PixelSNAILPrior
 
 N_EMBED = 16
@@ -55,14 +57,39 @@ def test_the_unigram_model_knows_the_levels_apart() -> None:
         for row in range(400)
     ]
     judged = SimpleNamespace(
-        codes=CaptionedCodes(codes(400), pairs, none, texts, none),
+        codes=CaptionedCodes(codes(400), pairs, none, torch.zeros(400, 2), texts, none),
         vqvae=build(), device=torch.device("cpu"),
     )  # fmt: skip
     scores = prior_scores(
-        PixelSNAILPrior([top, bottom]), cast(Judged, judged), mixture_pictures=2, seed=0
+        PixelSNAILPrior([top, bottom]), cast(Judged, judged), steps=4, mixture_pictures=2, seed=0
     )
     # The top's code is certain, each of the bottom's 16 cells costs 4 bits.
     assert scores.values["unigram"] == pytest.approx(16 * np.log2(N_EMBED) / 20, abs=0.05)
     assert scores.values["bits"] == pytest.approx(4.0)  # untrained: uniform
     assert scores.values["text_gain"] == pytest.approx(0.0)  # all have one title
     assert next(f for f in scores.figures() if f.name == "bits").n == 100
+    assert "bits_bound" not in scores.values  # it is trained by its bits
+
+
+def test_a_diffusion_s_bits_stand_beside_its_bound() -> None:
+    shapes = {"n_class": N_EMBED, "text_dim": 6, "token_dim": 6}
+    top = diffusions.build(shape=(2, 2), **shapes)
+    bottom = diffusions.build(shape=(4, 4), **shapes, upper_shape=(2, 2), upper_n_class=N_EMBED)
+    texts = TextCondition(torch.zeros(1, 6), torch.zeros(1, 1, 6), torch.ones(1, 1).bool())
+    none = torch.zeros(40, dtype=torch.int64)
+    pairs = [
+        Pair(row, f"{row}.png", "train" if row < 20 else "test", "a", "", "a", "", ())
+        for row in range(40)
+    ]
+    judged = SimpleNamespace(
+        codes=CaptionedCodes(codes(40), pairs, none, torch.zeros(40, 2), texts, none),
+        vqvae=build(), device=torch.device("cpu"),
+    )  # fmt: skip
+    prior = DiffusionPrior([top, bottom])
+    found = prior_scores(prior, cast(Judged, judged), steps=2, mixture_pictures=2, seed=0).values
+    rows = judged.codes.of("test")
+    for name, steps in (("bits", 2), ("bits_one_by_one", None)):
+        nats = prior.nats(*rows.batch(torch.arange(20), torch.device("cpu")), steps=steps)
+        assert found[name] == pytest.approx(float(nats.mean()) / 20 / np.log(2))
+    assert found["bits_bound"] > 0
+    assert found["bits_bound_low"] < found["bits_bound"] < found["bits_bound_high"]

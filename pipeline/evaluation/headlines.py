@@ -42,8 +42,8 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
 
 # By the last part of a figure's name, or the whole of it; what is not named is better higher.
 LOWER = {
-    "kid", "fd", "mse", "bits", "train_bits", "copies", "called_matched", "unconditional",
-    "null_branch_lack", "lpips", "commonest",
+    "kid", "fd", "mse", "bits", "train_bits", "bits_one_by_one", "bits_bound", "copies",
+    "called_matched", "unconditional", "null_branch_lack", "lpips", "commonest",
 }  # fmt: skip
 NEITHER = {
     "further", "further_z", "threshold", "distance", "held_out_distance", "n", "prompts", "labels",

@@ -17,6 +17,7 @@ from pipeline.evaluation.text_gain import null_branch_lack, text_gain, title_ent
 from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.models.vqvae import unpack_levels
 from pipeline.priors import Prior
+from pipeline.seeds import derive_seed
 
 TRAINING_PICTURES = 256  # to show how much better the prior knows those
 MOST_TITLES = 1000  # of a mixture: each test picture is judged under every one of them
@@ -24,25 +25,47 @@ BATCH = 128
 
 
 def picture_nats(
-    prior: Prior, codes: CaptionedCodes, device: torch.device, *, conditional: bool = True
+    prior: Prior,
+    codes: CaptionedCodes,
+    device: torch.device,
+    *,
+    steps: int | None,
+    conditional: bool = True,
 ) -> np.ndarray:
     """-log p of each picture's codes, (N,) float64.
 
     Args:
         device: where the prior is.
+        steps: in which a prior that draws several codes at once draws them; None: one by one.
         conditional: False: as if there were no text.
     """
     nats = []
     for rows in torch.arange(len(codes)).split(BATCH):
         grids, condition = codes.batch(rows, device)
-        nats.append(prior.nats(grids, condition if conditional else None))
+        nats.append(prior.nats(grids, condition if conditional else None, steps=steps))
     return torch.cat(nats).numpy()
 
 
-def prior_scores(prior: Prior, judged: Judged, *, mixture_pictures: int, seed: int) -> Scores:
+def _bounds(
+    prior: Prior, codes: CaptionedCodes, device: torch.device, *, seed: int
+) -> np.ndarray | None:
+    """What each picture's codes cost at most, (N,) float64; None: the prior has no such bound."""
+    nats = []
+    for rows in torch.arange(len(codes)).split(BATCH):
+        bound = prior.bound(*codes.batch(rows, device), seed=derive_seed(seed, int(rows[0])))
+        if bound is None:
+            return None
+        nats.append(bound)
+    return torch.cat(nats).numpy()
+
+
+def prior_scores(
+    prior: Prior, judged: Judged, *, steps: int, mixture_pictures: int, seed: int
+) -> Scores:
     """Judge the prior's likelihood of test codes beside models that anybody can count.
 
     Args:
+        steps: in which a prior that draws several codes at once draws them.
         mixture_pictures: how many test pictures the text's gain is measured on; 0: it is left out.
         seed: of the bootstrap.
     """
@@ -51,13 +74,18 @@ def prior_scores(prior: Prior, judged: Judged, *, mixture_pictures: int, seed: i
     level_shapes, n_embed = judged.vqvae.level_shapes, judged.vqvae.config.n_embed
     train, test = codes.of("train"), codes.of("test")
     cells = math.prod(codes.codes.shape[1:])
-    own = picture_nats(prior, test, device)
+    own = picture_nats(prior, test, device, steps=steps)
     scores.take("bits", _bits("bits", own, cells, seed=seed), under="")
+    most = _bounds(prior, test, device, seed=seed)
+    if most is not None:
+        single = picture_nats(prior, test, device, steps=None)
+        scores.take("bits_one_by_one", _bits("bits_one_by_one", single, cells, seed=seed), under="")
+        scores.take("bits_bound", _bits("bits_bound", most, cells, seed=seed), under="")
     some = train[torch.arange(min(TRAINING_PICTURES, len(train)))]
-    known = picture_nats(prior, some, device)
+    known = picture_nats(prior, some, device, steps=steps)
     scores.take("train_bits", _bits("train_bits", known, cells, seed=seed), under="")
     scores.take("baselines", _baselines(train, test, level_shapes, n_embed), under="")
-    blind = picture_nats(prior, test, device, conditional=False)
+    blind = picture_nats(prior, test, device, steps=steps, conditional=False)
     lack = null_branch_lack(own / cells, blind / cells, seed=seed)
     scores.take("null_branch_lack", lack, under="")
     titles = Counter(pair.caption for pair in train.pairs)
@@ -69,7 +97,9 @@ def prior_scores(prior: Prior, judged: Judged, *, mixture_pictures: int, seed: i
     elif mixture_pictures:
         scores.take(
             "text_gain",
-            _text_gain(prior, codes, test, titles, device, most=mixture_pictures, seed=seed),
+            _text_gain(
+                prior, codes, test, titles, device, steps=steps, most=mixture_pictures, seed=seed
+            ),
             under="",
         )
     return scores
@@ -107,6 +137,7 @@ def _text_gain(
     titles: Counter[str],
     device: torch.device,
     *,
+    steps: int,
     most: int,
     seed: int,
 ) -> Figures:
@@ -124,7 +155,7 @@ def _text_gain(
         grid = test.codes[row].long().to(device)
         for part in torch.arange(len(titles)).split(BATCH):
             grids = grid.expand(len(part), *grid.shape)
-            costs = prior.nats(grids, every[part].to(device))
+            costs = prior.nats(grids, every[part].to(device), steps=steps)
             nats[place, part.numpy()] = costs.numpy()
     names = list(titles)
     own = np.array([names.index(title) for title in chosen])

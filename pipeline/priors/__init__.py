@@ -23,16 +23,24 @@ class Draw(Protocol):
     """Draws grids, batch after batch; what can be kept from one to the next is kept."""
 
     def __call__(
-        self, condition: TextCondition | None, generators: Sequence[torch.Generator]
+        self,
+        condition: TextCondition | None,
+        generators: Sequence[torch.Generator],
+        given: Tensor | None = None,
     ) -> Tensor:
         """Draw one packed grid for each generator.
 
         Args:
             condition: the texts, a row for each grid; None: unconditional.
             generators: one for each grid, so that none depends on the others of its batch.
+            given: (B, h, w) int64, packed codes that stay as they are, and -1 at those to be drawn,
+                which are the same in all grids; None: all are drawn.
 
         Returns:
             (B, h, w) int64 in [0, n_embed), on the prior's device.
+
+        Raises:
+            UserError: the family cannot draw these codes given those.
         """
         ...
 
@@ -52,15 +60,27 @@ class Prior(Protocol):
         """
         ...
 
-    def nats(self, codes: Tensor, condition: TextCondition | None) -> Tensor:
-        """The cost of given grids.
+    def nats(self, codes: Tensor, condition: TextCondition | None, *, steps: int | None) -> Tensor:
+        """The cost of given grids, exactly as they are drawn.
 
         Args:
             codes: (B, h, w) int64, on the prior's device.
             condition: the texts, a row for each grid; None: as if there were no text.
+            steps: in which a family that draws several codes at once draws them; None: one by one.
 
         Returns:
             (B,) float64, -log p(codes | text) of each whole grid, on the CPU.
+        """
+        ...
+
+    def bound(self, codes: Tensor, condition: TextCondition | None, *, seed: int) -> Tensor | None:
+        """What given grids cost at most, in nats, where the family was trained by such a bound.
+
+        Args:
+            seed: of the draws by which it is estimated.
+
+        Returns:
+            (B,) float64, on the CPU; None: the family was trained by `nats` itself.
         """
         ...
 
@@ -81,4 +101,10 @@ def load_prior(folder: Path | str) -> Prior:
         from pipeline.priors.pixelsnail import PixelSNAILPrior
 
         return PixelSNAILPrior.from_pretrained(folder)
-    raise UserError(f"{folder}: holds a {family}, which is no prior; known: PixelSNAIL")
+    if family == "MaskedDiffusion":
+        from pipeline.priors.diffusion import DiffusionPrior
+
+        return DiffusionPrior.from_pretrained(folder)
+    raise UserError(
+        f"{folder}: holds a {family}, which is no prior; known: PixelSNAIL, MaskedDiffusion"
+    )

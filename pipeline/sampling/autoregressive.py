@@ -12,7 +12,7 @@ from pipeline.data.condition import TextCondition
 from pipeline.models.pixelsnail import Context, PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
 from pipeline.progress import say
-from pipeline.sampling.logits import Generators, Pick, guide, gumbel, picker
+from pipeline.sampling.logits import OPEN, Generators, Pick, guide, gumbel, picker
 
 Work = Callable[[], None]
 RECORDED = ("cuda",)  # devices on which a row's kernels are recorded; ROCm goes by this name too
@@ -93,8 +93,14 @@ class Sampler:
         upper: Tensor | None = None,
         batch_size: int | None = None,
         generator: Generators = None,
+        given: Tensor | None = None,
     ) -> Tensor:
-        """Draw a batch; one as large as the last, with as many tokens, uses its buffers again."""
+        """Draw a batch; one as large as the last, with as many tokens, uses its buffers again.
+
+        Args:
+            given: (B, h, w) int64, codes that stay as they are, and -1 at those to be drawn; None:
+                all are drawn. What comes before a code in raster order is all that it is drawn by.
+        """
         batch = _batch_size(cond, upper, batch_size, generator)
         weight = self.model.out.weight
         guided = cond is not None and self.guidance_scale != 1
@@ -111,7 +117,7 @@ class Sampler:
             self.grids = None  # its buffers go before the new ones come
             guidance = self.guidance_scale if guided else None
             self.sizes, self.grids = sizes, _Grids(self.model, batch, guidance, self.pick)
-        return self.grids.draw(context, generator)
+        return self.grids.draw(context, generator, given)
 
 
 class _Grids:
@@ -134,12 +140,14 @@ class _Grids:
         self.cache = CachedPixelSNAIL(model, batch=batch if guidance is None else 2 * batch)
         self.noise = torch.empty(h, w, batch, model.n_class, device=self.device)
         self.codes = torch.empty(h, w, batch, dtype=torch.int64, device=self.device)
+        self.given = torch.empty_like(self.codes)
         self.recording: list[Work] = []
         self.batches = 0
 
-    def draw(self, context: Context, generator: Generators) -> Tensor:
+    def draw(self, context: Context, generator: Generators, given: Tensor | None) -> Tensor:
         """Codes (B, h, w)."""
         h, w, batch, n_class = self.noise.shape
+        self.given.fill_(OPEN) if given is None else self.given.copy_(given.permute(1, 2, 0))
         for noise in self.noise:
             noise.copy_(gumbel(w, batch, n_class, generator))
         steps = [partial(self._draw_row, row) for row in range(h)]
@@ -162,7 +170,8 @@ class _Grids:
             logits = self.cache.logits(row, column)
             if self.guidance is not None:
                 logits = guide(logits, self.guidance)
-            picked = self.pick(logits, noise)
+            given = self.given[row, column]
+            picked = torch.where(given == OPEN, self.pick(logits, noise), given)
             self.codes[row, column] = picked
             self.cache.take(row, column, picked if self.guidance is None else picked.repeat(2))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 Pick = Callable[[Tensor, Tensor], Tensor]
+OPEN = -1  # among given codes, one that is to be drawn
 
 
 def guide(logits: Tensor, scale: float) -> Tensor:
@@ -66,17 +67,25 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
     return logits.masked_fill(reached.scatter(-1, places, reached), -torch.inf)
 
 
-def gumbel(width: int, batch: int, n_class: int, generator: Generators) -> Tensor:
-    """Gumbel noise of a row of the grid, (width, batch, n_class) float32.
+def gumbel(
+    width: int,
+    batch: int,
+    n_class: int,
+    generator: Generators,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Gumbel noise of a row of the grid, (width, batch, n_class).
 
     argmax(logits + noise) is then a draw from softmax(logits).
     """
     if isinstance(generator, Sequence):
-        waits = [_exponential((width, n_class), each) for each in generator]
+        waits = [_exponential((width, n_class), each, dtype) for each in generator]
         return torch.stack(waits, dim=1).log_().neg_()
-    return _exponential((width, batch, n_class), generator).log_().neg_()
+    return _exponential((width, batch, n_class), generator, dtype).log_().neg_()
 
 
-def _exponential(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+def _exponential(
+    shape: tuple[int, ...], generator: torch.Generator | None, dtype: torch.dtype
+) -> Tensor:
     device = "cpu" if generator is None else generator.device
-    return torch.empty(shape, dtype=torch.float32, device=device).exponential_(generator=generator)
+    return torch.empty(shape, dtype=dtype, device=device).exponential_(generator=generator)
