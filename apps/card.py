@@ -45,7 +45,7 @@ def _card(run: Path, found: PainterFolder, size: int) -> Iterator[str]:
     yield f"license: {'mit' if source == SAMPLE else 'other'}"
     yield "pipeline_tag: text-to-image"
     yield "library_name: codebrush"
-    yield "tags: [text-to-image, vq-vae, pixelsnail, blip]"
+    yield f"tags: [text-to-image, vq-vae, {found.parts['prior'].name}, blip]"
     yield "---"
     yield "# A small painter"
     yield ""

@@ -34,6 +34,7 @@ PARALLEL = (
     "train_vqvae",
     "train_decoder",
     "train_pixelsnail",
+    "train_diffusion",
 )
 
 MACHINE = {

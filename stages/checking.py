@@ -28,11 +28,14 @@ from pipeline.params import SEED, load_section, read_yaml
 from pipeline.sampling_settings import GenerateSettings
 from pipeline.training.blip_settings import BlipSettings
 from pipeline.training.decoder_settings import DecoderSettings
+from pipeline.training.diffusion_settings import DiffusionSettings
 from pipeline.training.pixelsnail_settings import PixelSNAILSettings
 from pipeline.training.vqvae_settings import VQVAESettings
+from stages.layout import FAMILY
 
 SECTIONS: dict[str, Any] = {
     "seed": SEED,
+    "prior": FAMILY,
     "data": Data,
     "pretrained": Pretrained,
     "blip": BlipSettings,
@@ -40,11 +43,12 @@ SECTIONS: dict[str, Any] = {
     "dump_codes": DumpSettings,
     "decoder": DecoderSettings,
     "pixelsnail": PixelSNAILSettings,
+    "diffusion": DiffusionSettings,
     "judge": JudgeSettings,
     "generate": GenerateSettings,
     "evaluate": EvaluateSettings,
 }
-TRAINED = ("blip", "vqvae", "decoder", "pixelsnail")
+TRAINED = ("blip", "vqvae", "decoder", "pixelsnail", "diffusion")
 
 
 def check_params(path: Path, own: Mapping[str, Any], *, processes: int) -> list[str]:

@@ -37,6 +37,8 @@ def main() -> None:
     source = load_section(layout.PARAMS, "data.source", str)
     sample_size = load_section(layout.PARAMS, "data.sample.size", int)
     decoder_steps = load_section(layout.PARAMS, "generate.decoder_steps", int)
+    steps = load_section(layout.PARAMS, "generate.steps", int)
+    family = load_section(layout.PARAMS, "prior", layout.FAMILY)
     claim_buffers()
     for folder in (layout.GENERATED, layout.JUDGE, layout.LPIPS, layout.WORDNET):
         check_folder(folder)
@@ -55,7 +57,7 @@ def main() -> None:
         device=device,
         seed=seed,
     )
-    prior = load_prior(layout.PIXELSNAIL).to(device)
+    prior = load_prior(layout.PRIORS[family]).to(device)
     lpips = find_lpips(layout.LPIPS)
     wordnet = layout.WORDNET if (layout.WORDNET / "corpora").exists() else None
 
@@ -72,7 +74,9 @@ def main() -> None:
     neutral = neutral_scores(space, lpips, judged, seed=seed)
     say("judging the decoders and the prior")
     coding = vqvae_scores(judged, seed=seed)
-    bits = prior_scores(prior, judged, mixture_pictures=settings.mixture_pictures, seed=seed)
+    bits = prior_scores(
+        prior, judged, steps=steps, mixture_pictures=settings.mixture_pictures, seed=seed
+    )
     say("asking BLIP")
     opinion = BlipOpinion(judged, seed=seed)
     blip = blip_scores(

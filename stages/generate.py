@@ -28,7 +28,7 @@ def main() -> None:
 
     parts = {
         "blip": layout.BLIP,
-        "prior": layout.PIXELSNAIL,
+        "prior": layout.PRIORS[load_section(layout.PARAMS, "prior", layout.FAMILY)],
         "vqvae": layout.VQVAE,
         "decoder": layout.DECODER,
     }

@@ -1,6 +1,7 @@
 """Where the stages' outs lie, relative to the repository; dvc.yaml lists the same paths."""
 
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 PARAMS = Path("params.yaml")
 
@@ -21,7 +22,9 @@ JUDGE = Path("models/judge")
 BLIP = Path("models/blip")
 VQVAE = Path("models/vqvae")
 DECODER = Path("models/decoder")
-PIXELSNAIL = Path("models/pixelsnail")
+Family = Literal["pixelsnail", "diffusion"]  # of priors
+FAMILY: Any = Family  # Any: mypy takes it for no type
+PRIORS: dict[str, Path] = {family: Path("models") / family for family in get_args(Family)}
 PAINTER = Path("models/painter.json")
 
 METRICS = Path("metrics")

@@ -198,7 +198,8 @@ class Chaos:
             self.sandbox.attempt(stage, fault=KilledWhileWriting(function, call))
 
     def damage_input(self, name: str, stage: str) -> None:
-        deps = [self.sandbox.folder / dep for dep in self.sandbox.stages[stage]["deps"]]
+        listed = [d.replace("${prior}", "pixelsnail") for d in self.sandbox.stages[stage]["deps"]]
+        deps = [self.sandbox.folder / dep for dep in listed]
         data = [f for d in deps if d.suffix != ".py" for f in ([d] if d.is_file() else _files(d))]
         if not data:
             return

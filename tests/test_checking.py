@@ -76,7 +76,7 @@ def test_the_settings_that_are_committed_go_together_and_so_does_every_section(
 
 def test_a_section_that_no_stage_knows_is_named(params: Path) -> None:
     params.write_text(params.read_text() + "vqvea: {n_embed: 3}\n")
-    with pytest.raises(UserError, match="vqvea: unknown section; known: seed, data"):
+    with pytest.raises(UserError, match="vqvea: unknown section; known: seed, prior, data"):
         checked(params)
 
 

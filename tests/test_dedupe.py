@@ -11,6 +11,7 @@ from image_server import encoded, paint
 from PIL import Image, ImageEnhance, ImageOps
 
 from pipeline.data.decoding import decode_image
+from pipeline.download import windows
 from pipeline.download.dedupe import near_duplicate_groups, signature
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "pomological" / "images"
@@ -44,8 +45,12 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
+@pytest.mark.parametrize("few", [windows.FEW, 1], ids=["by comparing all", "by sketches"])
 @pytest.mark.parametrize("change", list(CHANGES))
-def test_the_same_picture_is_found_again(change: str) -> None:
+def test_the_same_picture_is_found_again(
+    change: str, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "FEW", few)
     originals = [paint(f"{n}", size=160) for n in range(30)]
     changed = [CHANGES[change](image) for image in originals]
     groups = near_duplicate_groups([signature(i) for i in [*originals, *changed]], DISTANCE)

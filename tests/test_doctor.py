@@ -94,9 +94,13 @@ def test_checkpoints_of_an_interrupted_run_are_told(project, monkeypatch):
     assert "kept of train_vqvae" in said(project)["checkpoints"][0].says
 
 
-def test_every_training_is_timed_by_steps_of_its_own_sizes(project):
+@pytest.mark.parametrize(
+    ("prior", "name"), [("pixelsnail", "PixelSNAIL"), ("diffusion", "diffusion")]
+)
+def test_every_training_is_timed_by_steps_of_its_own_sizes(project, prior, name):
+    change(project, {"prior": prior})
     times = dict(training_seconds(project / "params.yaml"))
-    assert list(times) == ["BLIP", "VQ-VAE", "decoder", "PixelSNAIL"]
+    assert list(times) == ["BLIP", "VQ-VAE", "decoder", name]
     assert all(seconds > 0 for seconds in times.values())
 
 

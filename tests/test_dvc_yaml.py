@@ -10,6 +10,7 @@ import pytest
 
 from apps.code_deps import PACKAGES, ROOT, code_deps, sections_read, with_code_deps
 from pipeline.params import read_yaml
+from stages.layout import PRIORS
 
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 PARAMS = read_yaml(ROOT / "params.yaml")
@@ -24,7 +25,8 @@ def outs(stage: str) -> list[str]:
 def test_the_stages_are_the_ten_that_the_readme_names():
     assert list(STAGES) == [
         "download", "finetune_blip", "extract_embeddings", "train_vqvae", "dump_codes",
-        "train_decoder", "train_pixelsnail", "train_judge", "generate", "evaluate",
+        "train_decoder", "train_pixelsnail", "train_diffusion", "train_judge", "generate",
+        "evaluate",
     ]  # fmt: skip
 
 
@@ -56,7 +58,9 @@ def test_data_deps_are_outs_of_stages_before(stage):
     before = {out for earlier in list(STAGES)[: list(STAGES).index(stage)] for out in outs(earlier)}
     # What is in git: docs/spread.json, made by a command; and what a user brings.
     given = {"docs/spread.json", "${data.watch}"}
-    assert {dep for dep in STAGES[stage]["deps"] if not dep.endswith(".py")} - given <= before
+    needed = {dep for dep in STAGES[stage]["deps"] if not dep.endswith(".py")} - given
+    for family, folder in PRIORS.items():
+        assert {dep.replace("models/${prior}", str(folder)) for dep in needed} <= before, family
 
 
 def test_params_yaml_has_no_section_that_nobody_reads():

@@ -17,7 +17,8 @@ from pipeline.judge.settings import JudgeSettings
 from pipeline.params import load_section, read_yaml
 from pipeline.training.blip import BlipSettings
 from pipeline.training.decoder_settings import DecoderSettings
-from pipeline.training.pixelsnail import PixelSNAILSettings
+from pipeline.training.diffusion_settings import DiffusionSettings
+from pipeline.training.pixelsnail_settings import PixelSNAILSettings
 from pipeline.training.vqvae import VQVAESettings
 from stages.dump_codes import DumpSettings
 from stages.generate import GenerateSettings
@@ -44,6 +45,7 @@ SECTIONS = {
     "dump_codes": DumpSettings,
     "decoder": DecoderSettings,
     "pixelsnail": PixelSNAILSettings,
+    "diffusion": DiffusionSettings,
     "judge": JudgeSettings,
     "generate": GenerateSettings,
     "evaluate": EvaluateSettings,

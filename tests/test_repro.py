@@ -53,7 +53,7 @@ def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("repro") / "codebrush"
     folder.mkdir()
     make_project(folder)
-    assert len(stages_run(run(folder, "dvc", "repro").stdout)) == 10
+    assert len(stages_run(run(folder, "dvc", "repro").stdout)) == 11
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "everything")
     return folder
@@ -94,7 +94,7 @@ def test_elsewhere_with_another_clock_locale_and_hash_seed_the_bytes_are_the_sam
         "HOME": str(tmp_path), "CODEBRUSH_SCRATCH": str(tmp_path / "scratch"),
     }  # fmt: skip
     done = run(tmp_path / "elsewhere", "dvc", "repro", "--force", **elsewhere)
-    assert len(stages_run(done.stdout)) == 10
+    assert len(stages_run(done.stdout)) == 11
     assert locked(tmp_path / "elsewhere") == locked(project)
     assert run(tmp_path / "elsewhere", "git", "status", "--porcelain").stdout == ""
 
@@ -104,7 +104,7 @@ def test_a_stage_given_only_what_it_declares_makes_the_same(project, tmp_path, s
     """No file that it does not list, no param that it does not list: DVC is told the truth."""
     entry = STAGES[stage]
     for dep in entry["deps"]:
-        dep = dep.replace("${data.watch}", "annotations")
+        dep = dep.replace("${data.watch}", "annotations").replace("${prior}", "pixelsnail")
         (tmp_path / dep).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (project / dep).is_dir() else shutil.copy
         copy(project / dep, tmp_path / dep)
@@ -162,8 +162,8 @@ def test_the_readmes_ways_to_vary_it_rerun_what_they_should(project):
     """Its bash block, line by line, each from what is committed."""
     reruns = {
         "vqvae.n_embed": [
-            "train_vqvae", "dump_codes", "train_decoder", "train_pixelsnail", "generate",
-            "evaluate",
+            "train_vqvae", "dump_codes", "train_decoder", "train_pixelsnail", "train_diffusion",
+            "generate", "evaluate",
         ],
         "generate.temperature": ["generate", "evaluate"],
     }  # fmt: skip
@@ -182,6 +182,26 @@ def test_the_readmes_ways_to_vary_it_rerun_what_they_should(project):
     metrics = [found for _, found in experiments(shown)]
     assert len(metrics) == 2
     assert all(0 <= found["blip"]["bleu"]["unranked"] <= 1 for found in metrics)
+    run(project, "git", "checkout", "-q", ".")
+    run(project, "dvc", "checkout", "-q")
+
+
+def test_the_other_prior_is_one_switch_away(project):
+    """Everything after it knows only the seam; the one that was trained makes room for it."""
+    done = run(project, "dvc", "exp", "run", "-S", "prior=diffusion")
+    assert stages_run(done.stdout) == [
+        "train_pixelsnail", "train_diffusion", "generate", "evaluate",
+    ]  # fmt: skip
+    assert {p.name for p in (project / "models" / "pixelsnail").iterdir()} == {"manifest.json"}
+    assert (project / "models" / "diffusion" / "top" / "model.safetensors").exists()
+    assert "nothing to train: the prior is diffusion" in done.stderr + done.stdout
+    painter = json.loads((project / "models" / "painter.json").read_text())
+    assert painter["parts"]["prior"]["folder"] == "diffusion"
+    bits = json.loads((project / "metrics" / "prior.json").read_text())
+    assert bits["bits"] > 0
+    figures = (project / FIGURES).read_text()
+    assert "\tbits_bound\t" in figures
+    assert "\tbits_one_by_one\t" in figures
     run(project, "git", "checkout", "-q", ".")
     run(project, "dvc", "checkout", "-q")
 

@@ -30,8 +30,11 @@ TINY = {
     "pixelsnail": {
         **SMALL_TRAINING, "channel": 32, "n_block": 1, "n_res_block": 1, "res_channel": 16,
     },
+    "diffusion": {**SMALL_TRAINING, "hidden_size": 16, "layers": 1, "heads": 2},
     "judge": {"pictures": 20, "held_out_pictures": 10, "image_size": 32, "channel": 4, "steps": 2},
-    "generate": {"judged_prompts": 10, "candidates": 2, "decoder_steps": 2, "batch_size": 8},
+    "generate": {
+        "judged_prompts": 10, "candidates": 2, "steps": 2, "decoder_steps": 2, "batch_size": 8,
+    },
     "evaluate": {"pictures_per_label": 2, "mixture_pictures": 2, "grid_pictures": 8},
 }  # fmt: skip
 ENVIRONMENT = {

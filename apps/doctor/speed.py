@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,12 +27,20 @@ from pipeline.training.blip_data import Matches
 from pipeline.training.blip_settings import BlipSettings
 from pipeline.training.decoder import DecoderTask
 from pipeline.training.decoder_settings import DecoderSettings
+from pipeline.training.diffusion import DiffusionTask
+from pipeline.training.diffusion_settings import DiffusionSettings
+from pipeline.training.level_codes import LevelCodes
 from pipeline.training.loop import Task
-from pipeline.training.pixelsnail import LevelCodes, PixelSNAILTask
+from pipeline.training.pixelsnail import PixelSNAILTask
 from pipeline.training.pixelsnail_settings import PixelSNAILSettings
 from pipeline.training.vqvae import VQVAETask
 from pipeline.training.vqvae_settings import VQVAESettings
+from stages.layout import FAMILY
 
+PRIORS: dict[str, tuple[str, Any, Any]] = {
+    "pixelsnail": ("PixelSNAIL", PixelSNAILSettings, PixelSNAILTask),
+    "diffusion": ("diffusion", DiffusionSettings, DiffusionTask),
+}
 WARM_UP, TIMED = 2, 5  # steps; the first starts the codebook, and fills caches
 WORDS = 12  # tokens of a caption, about the default's
 PICTURES = 64
@@ -47,7 +56,9 @@ def training_seconds(params: Path) -> Iterator[tuple[str, float | None]]:
     blip = load_section(params, "blip", BlipSettings)
     vqvae = load_section(params, "vqvae", VQVAESettings)
     decoder = load_section(params, "decoder", DecoderSettings)
-    prior = load_section(params, "pixelsnail", PixelSNAILSettings)
+    family = load_section(params, "prior", FAMILY)
+    name, schema, prior_task = PRIORS[family]
+    prior = load_section(params, family, schema)
     scratch = load_section(params, "pretrained", Pretrained).blip == OFF
     yield "BLIP", _timed(_blip(blip), blip.batch_size) * blip.steps if scratch else None
     texts = _texts(blip)
@@ -57,10 +68,8 @@ def training_seconds(params: Path) -> Iterator[tuple[str, float | None]]:
     yield "VQ-VAE", _timed(task, vqvae.batch_size) * vqvae.steps
     task = DecoderTask(decoder.build(model), model, known, known, decoder)
     yield "decoder", _timed(task, decoder.batch_size) * decoder.steps
-    yield (
-        "PixelSNAIL",
-        sum(_timed(task, prior.batch_size) * prior.steps for task in _levels(prior, model, texts)),
-    )
+    levels = _levels(prior, prior_task, model, texts)
+    yield name, sum(_timed(task, prior.batch_size) * prior.steps for task in levels)
 
 
 def _timed(task: Task, batch: int) -> float:
@@ -118,15 +127,17 @@ def _blip(settings: BlipSettings) -> Task:
     return BlipTask(checkpoint, known, known, settings)
 
 
-def _levels(settings: PixelSNAILSettings, vqvae: VQVAE, texts: TextCondition) -> Iterator[Task]:
+def _levels(settings: Any, task: Any, vqvae: VQVAE, texts: TextCondition) -> Iterator[Task]:
     shapes, codes = vqvae.level_shapes, vqvae.config.n_embed
     rows = torch.arange(PICTURES)
     packed: Tensor = torch.randint(codes, (PICTURES, *vqvae.code_shape))
-    known = CaptionedCodes(packed, _pairs(), torch.zeros(PICTURES), texts, rows)
+    known = CaptionedCodes(
+        packed, _pairs(), torch.zeros(PICTURES), torch.zeros(PICTURES, 2), texts, rows
+    )
     for level, shape in enumerate(shapes):
         model = settings.build(shape, codes, texts, shapes[level - 1] if level else None)
         levels = LevelCodes(known, shapes, level)
-        yield PixelSNAILTask(model, levels, levels, settings)
+        yield task(model, levels, levels, settings)
 
 
 def _noise(side: int) -> np.ndarray:
