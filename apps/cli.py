@@ -27,6 +27,10 @@ Models = Annotated[
     str, typer.Option(help="The folder of a finished run, or owner/name on the Hugging Face Hub.")
 ]
 
+Steps = Annotated[
+    int | None, typer.Option(help="In which a diffusion prior draws; PixelSNAIL has no use for it.")
+]
+
 
 @app.command()
 def paint(
@@ -50,6 +54,7 @@ def paint(
     candidates: Annotated[
         int | None, typer.Option(help="Drawn for each picture; BLIP picks the one that fits best.")
     ] = None,
+    steps: Steps = None,
     decoder_steps: Annotated[
         int | None, typer.Option(help="In which detail is drawn; 0: none is, pictures are soft.")
     ] = None,
@@ -69,8 +74,44 @@ def paint(
             "top_p": top_p,
             "top_k": top_k,
             "candidates": candidates,
+            "steps": steps,
             "decoder_steps": decoder_steps,
         },
+    )
+
+
+@app.command()
+def repaint(
+    picture: Annotated[Path, typer.Argument(help="Of the side that the models paint.")],
+    prompt: Annotated[str, typer.Argument(help="What the picture is to show.")],
+    *,
+    box: Annotated[
+        str, typer.Option(metavar="X,Y,W,H", help="The area: left, top, width, height, in pixels.")
+    ] = "",
+    mask: Annotated[
+        Path | None, typer.Option(help="Or a picture as large, white where it is painted anew.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Pictures.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    out: Annotated[Path, typer.Option(help="The folder of the pictures.")] = Path("paintings"),
+    models: Models = "models",
+    guidance: Annotated[
+        float | None, typer.Option(help="How far the text is followed; 1: as learned.")
+    ] = None,
+    steps: Steps = None,
+) -> None:
+    """Paint an area of a picture anew; all else of it stays."""
+    from apps.repainting import read_area, repaint_files
+
+    repaint_files(
+        picture,
+        read_area(box, mask),
+        prompt,
+        models=models,
+        out=out,
+        samples=n,
+        seed=seed,
+        changes={"guidance_scale": guidance, "steps": steps},
     )
 
 

@@ -5,8 +5,8 @@ Painter and evaluation know this seam alone, not which decoders there are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -30,6 +30,7 @@ class Decoder:
         if flow is not None:
             flow.check_fits(vqvae)
         self.vqvae, self.flow = vqvae, flow
+        self._encoder: Callable[[], VQVAE] = lambda: vqvae
 
     @classmethod
     def from_pretrained(
@@ -44,20 +45,28 @@ class Decoder:
 
         Args:
             flow: None: there is no flow decoder.
-            decode_only: nothing will be encoded by its VQ-VAE; it is there a second sooner.
+            decode_only: hardly anything will be encoded: it is there a second sooner, which the
+                first `encode` then takes longer.
 
         Raises:
             UserError: a file is missing or damaged, or the folders do not belong together.
         """
-        return cls(
+        decoder = cls(
             VQVAE.from_pretrained(vqvae, decode_only=decode_only).to(device),
             None if flow is None else FlowDecoder.from_pretrained(flow).to(device),
         )
+        if decode_only:
+            decoder._encoder = cache(lambda: VQVAE.from_pretrained(vqvae).to(device))
+        return decoder
 
     @property
     def device(self) -> torch.device:
         """Where it paints."""
         return next(self.vqvae.parameters()).device
+
+    def encode(self, images: Tensor, text_embeds: Tensor) -> Tensor:
+        """Codes (B, h, w) int64 of pictures (B, 3, H, W) in [-1, 1], beside their texts."""
+        return self._encoder().encode(images, text_embeds)
 
     def least_error(self, codes: Tensor, text_embeds: Tensor) -> Tensor:
         """The mean of the pictures (B, 3, H, W) that codes (B, h, w) may stand for, in [-1, 1]."""

@@ -9,16 +9,21 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from pipeline.data.condition import TextCondition
 from pipeline.data.texts import join_surrogates, normalise
-from pipeline.data.views import to_uint8
+from pipeline.data.views import to_float, to_uint8
 from pipeline.decoder import Decoder
 from pipeline.devices import best_device
 from pipeline.errors import UserError
 from pipeline.models.blip_reader import BlipReader
+from pipeline.models.vqvae import pack_levels
 from pipeline.painter_folder import PainterFolder
 from pipeline.priors import Prior, load_prior
 from pipeline.progress import progress
+from pipeline.sampling.logits import OPEN
 from pipeline.sampling_settings import PaintSettings
 from pipeline.seeds import derive_seed
 
@@ -51,6 +56,14 @@ class Painting:
     def match(self) -> float:
         """The chosen draw's probability of belonging to the prompt."""
         return float(self.matches[self.chosen])
+
+
+@dataclass(frozen=True)
+class Around:
+    """What stays of a picture when an area of it is painted anew; as `Painter.repaint` takes it."""
+
+    picture: np.ndarray
+    area: np.ndarray
 
 
 class Painter:
@@ -158,6 +171,55 @@ class Painter:
             prompts = [prompts]
         if strict:
             self.blip.check_prompts(prompts)
+        return self._paint(list(prompts), settings, samples=samples, seed=seed)
+
+    def repaint(
+        self,
+        picture: np.ndarray,
+        area: np.ndarray,
+        prompt: str,
+        settings: PaintSettings | None = None,
+        *,
+        samples: int = 1,
+        seed: int = 0,
+        **changes: Any,
+    ) -> list[Painting]:
+        """Paint an area of a picture anew, `samples` times; all else of it stays as it is.
+
+        The codes of the area are drawn given all others. A place of the grid of codes that the area
+        only touches is drawn as a whole, and seen where the area is.
+
+        Args:
+            picture: (H, W, 3) uint8, of the side that the painter paints.
+            area: (H, W) bool, what is painted anew.
+            settings, samples, seed, changes: as of `paint`.
+
+        Raises:
+            UserError: the picture is of another size, the area is empty, the prompt cannot be
+                painted, or the prior's order of drawing does not allow this area.
+        """
+        side = self.image_size
+        if picture.shape != (side, side, 3) or area.shape != (side, side):
+            raise UserError(
+                f"picture {picture.shape} and area {area.shape}: expected {side} x {side} pixels"
+            )
+        if not area.any():
+            raise UserError("there is no area to paint anew")
+        self.blip.check_prompts([prompt])
+        settings = self._settings(settings, changes)
+        return self._paint(
+            [prompt], settings, samples=samples, seed=seed, around=Around(picture, area)
+        )
+
+    def _paint(
+        self,
+        prompts: Sequence[str],
+        settings: PaintSettings,
+        *,
+        samples: int,
+        seed: int,
+        around: Around | None = None,
+    ) -> list[Painting]:
         prompts = [normalise(join_surrogates(prompt)) for prompt in prompts]
         if not prompts:
             return []
@@ -169,6 +231,7 @@ class Painter:
             for sample in range(samples)
             for candidate in range(settings.candidates)
         ]
+        given = None if around is None else self._given(around, condition.to(self.device))
         images: list[np.ndarray] = []
         batches = [
             drawn[i : i + settings.batch_size] for i in range(0, len(drawn), settings.batch_size)
@@ -177,7 +240,11 @@ class Painter:
             rows = torch.tensor([row for row, _, _ in batch])
             named = [(prompts[row], sample, candidate) for row, sample, candidate in batch]
             texts = condition[rows].to(self.device)
-            codes = draw(texts, [_generator(seed, *name) for name in named])
+            codes = draw(
+                texts,
+                [_generator(seed, *name) for name in named],
+                None if given is None else given.expand(len(batch), -1, -1),
+            )
             pictures = self.decoder.draw(
                 codes,
                 texts.pooled,
@@ -185,6 +252,8 @@ class Painter:
                 generators=[_generator(seed, "decoder", *name) for name in named],
             )
             images.extend(to_uint8(pictures).cpu().numpy())
+        if around is not None:
+            images = [np.where(around.area[..., None], new, around.picture) for new in images]
         of = settings.candidates
         asked = [prompts[row] for row, _, _ in drawn]
         matches = self.blip.match(np.stack(images), asked) if images else np.empty(0)
@@ -197,6 +266,16 @@ class Painter:
             )
             for first in range(0, len(drawn), of)
         ]
+
+    def _given(self, around: Around, condition: TextCondition) -> Tensor:
+        """The picture's packed codes (1, h, w), with -1 where the area reaches."""
+        picture = to_float(torch.tensor(around.picture)[None].to(self.device))
+        codes = self.decoder.encode(picture, condition.pooled)
+        area = torch.from_numpy(around.area)[None, None].float()
+        reached = [
+            F.adaptive_max_pool2d(area, shape)[0] > 0 for shape in self.decoder.vqvae.level_shapes
+        ]
+        return codes.masked_fill(pack_levels(reached).to(codes.device), OPEN)
 
     def _settings(self, settings: PaintSettings | None, changes: dict[str, Any]) -> PaintSettings:
         settings = settings or self.settings

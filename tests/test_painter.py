@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import diffusions
 import numpy as np
 import pytest
 import torch
@@ -19,11 +20,13 @@ from pipeline.models.vqvae import VQVAE
 from pipeline.painter import Painter, PaintSettings
 from pipeline.painting_files import file_name, save_paintings, save_png
 from pipeline.priors import load_prior
+from pipeline.priors.diffusion import DiffusionPrior
 from pipeline.priors.pixelsnail import PixelSNAILPrior
 
 SETTINGS = {
     "temperature": 1.0, "top_k": 0, "top_p": 0.9, "guidance_scale": 1.5, "candidates": 3,
     "decoder_steps": 0, "batch_size": 4, "precision": "fp32",
+    "steps": 3, "order": "halton", "remask_steps": 0, "guidance_ramp": 0.0,
 }  # fmt: skip
 
 
@@ -44,7 +47,7 @@ class Reader:
         return images[..., 0].mean(axis=(1, 2)) / 255
 
 
-def build(levels: int) -> Painter:
+def build(levels: int, *, family: str = "pixelsnail") -> Painter:
     torch.manual_seed(0)
     vqvae = VQVAE(
         image_size=16, downsample=4, levels=levels, n_embed=8, embed_dim=4, channel=8,
@@ -56,12 +59,17 @@ def build(levels: int) -> Painter:
     priors = []
     for number, shape in enumerate(shapes):
         upper = {"upper_shape": shapes[0], "upper_n_class": 8} if number else {}
+        if family == "diffusion":
+            texts = {"text_dim": 4, "token_dim": 4}
+            priors.append(diffusions.build(shape=shape, n_class=8, **texts, **upper))
+            continue
         prior = PixelSNAIL(
             shape, 8, 16, 2, 1, 1, 8, cross_attention=True, text_dim=4, token_dim=4, **upper
         )
         torch.nn.init.normal_(prior.out.weight)
         priors.append(prior.eval())
-    return Painter(Reader(), PixelSNAILPrior(priors), Decoder(vqvae.eval(), build_flow(vqvae)))
+    prior = (DiffusionPrior if family == "diffusion" else PixelSNAILPrior)(priors)
+    return Painter(Reader(), prior, Decoder(vqvae.eval(), build_flow(vqvae)))
 
 
 @pytest.mark.parametrize("decoder_steps", [0, 2])
@@ -179,3 +187,62 @@ def test_no_prompt_leads_out_of_the_folder_or_breaks_a_file(tmp_path_factory, pr
 def test_different_prompts_have_different_names():
     assert file_name("A ship!", 0) != file_name("A ship?", 0)
     assert file_name("A ship", 0) != file_name("A ship", 1)
+
+
+def some_picture(seed: int = 3) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+@pytest.mark.parametrize("decoder_steps", [0, 2])
+def test_repainting_leaves_all_but_the_area_as_it_was(levels, decoder_steps):
+    painter, picture = build(levels, family="diffusion"), some_picture()
+    area = np.zeros((16, 16), dtype=bool)
+    area[5:11, 3:9] = True
+    settings = PaintSettings(**{**SETTINGS, "decoder_steps": decoder_steps})
+    paintings = painter.repaint(picture, area, "A red square", settings, samples=2, seed=1)
+    assert len(paintings) == 2
+    for painting in paintings:
+        for draw in painting.draws:
+            assert np.array_equal(draw[~area], picture[~area])
+            assert not np.array_equal(draw[area], picture[area])
+    assert not np.array_equal(paintings[0].image, paintings[1].image)
+    again = painter.repaint(picture, area, "A red square", settings, samples=2, seed=1)
+    assert np.array_equal(again[1].draws, paintings[1].draws)
+
+
+def test_what_surrounds_an_area_is_seen():
+    painter = build(1, family="diffusion")
+    area = np.zeros((16, 16), dtype=bool)
+    area[4:8, 4:8] = True
+    drawn = {
+        painter.repaint(some_picture(s), area, "A red square", PaintSettings(**SETTINGS), seed=1)[0]
+        .image[area]
+        .tobytes()
+        for s in range(12)
+    }
+    assert len(drawn) > 1
+
+
+@pytest.mark.parametrize(
+    ("picture", "area", "words"),
+    [
+        (np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), bool), "expected 16 x 16 pixels"),
+        (np.zeros((16, 16, 3), np.uint8), np.ones((8, 8), bool), "expected 16 x 16 pixels"),
+        (np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16), bool), "no area to paint"),
+    ],
+)
+def test_what_cannot_be_repainted_is_one_line(picture, area, words):
+    painter = build(1, family="diffusion")
+    with pytest.raises(UserError, match=words):
+        painter.repaint(picture, area, "A red square", PaintSettings(**SETTINGS))
+
+
+def test_pixelsnail_repaints_a_picture_s_end_and_says_so_of_its_midst():
+    painter, area = build(1), np.zeros((16, 16), dtype=bool)
+    area[4:8] = True
+    with pytest.raises(UserError, match="row by row"):
+        painter.repaint(some_picture(), area, "A red square", PaintSettings(**SETTINGS))
+    area[4:] = True
+    (painting,) = painter.repaint(some_picture(), area, "A red square", PaintSettings(**SETTINGS))
+    assert np.array_equal(painting.image[:4], some_picture()[:4])

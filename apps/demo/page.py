@@ -32,10 +32,7 @@ img { image-rendering: pixelated }
 .nearest img { width: 100%; height: 100%; object-fit: contain }
 """
 FIRST = "Blue ship in a storm at night\nThree yellow birds perched at dawn"
-NO_REPAINTING = (
-    "A part of a picture cannot be painted anew: the prior draws a picture's codes row by row, "
-    "each from those above and before it, and could not see what lies below."
-)
+REPAINTING = "A part of a picture is painted anew from the shell: `codebrush repaint`."
 
 
 def page(studio: Studio) -> gr.Blocks:
@@ -109,7 +106,7 @@ def page(studio: Studio) -> gr.Blocks:
                         interactive=False,
                         lines=3,
                     )
-                gr.Markdown(NO_REPAINTING)
+                gr.Markdown(REPAINTING)
         dials = [text, number, seed, guidance, temperature]
         results = [gallery, originals, closest, verdict]
         gr.on([button.click], paint, dials, results, api_name="paint", **ONE_AT_A_TIME)
