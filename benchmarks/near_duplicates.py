@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import multiprocessing
 import resource
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -66,6 +67,8 @@ def hashes(made: np.ndarray) -> np.ndarray:
 
 def measured(count: int, *, against_all: bool) -> list[dict[str, Any]]:
     """Both searches among so many pictures, and the sketches beside comparing all with all."""
+    if sys.platform == "win32":
+        raise SystemExit("Windows does not tell a process's peak of memory")
     made = thumbnails(count)
     signs = hashes(made)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

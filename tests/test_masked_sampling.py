@@ -78,6 +78,7 @@ def test_a_grid_depends_on_its_own_seed_alone(changes: dict, uniform_share: floa
 def test_samples_of_one_text_are_not_all_one(order: str) -> None:
     """Confidence without enough noise paints the surest thing: one colour."""
     model = build()
+    model.embedding.weight.data *= 0.3  # softer, as of a model that was trained
     cond = texts(1)[torch.zeros(64, dtype=torch.int64)]
     drawn = MaskedSampler(model, drawing(order=order, steps=8)).draw(
         cond, generators=seeds(*range(64))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from diffusions import drawing
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -17,7 +18,6 @@ from pipeline.priors.pixelsnail import PixelSNAILPrior
 from pipeline.sampling import autoregressive, sample_codes
 from pipeline.sampling.autoregressive import Sampler
 from pipeline.sampling.logits import guide, gumbel, keep_top_k, keep_top_p, picker
-from pipeline.sampling_settings import DrawSettings
 
 ROWS = 3
 
@@ -315,12 +315,11 @@ def test_sampling_leaves_a_prior_in_training_in_training() -> None:
 
 def test_a_prior_in_bfloat16_draws_nearly_the_same() -> None:
     prior, cond = build(cross_attention=True), texts()
-    settings = {"temperature": 1.0, "top_k": 3, "top_p": 1.0, "guidance_scale": 1.5}
     exact, rough = (
-        PixelSNAILPrior([prior]).drawing(DrawSettings(**settings, precision=precision))
+        PixelSNAILPrior([prior]).drawing(drawing(top_k=3, guidance_scale=1.5, precision=precision))
         for precision in ("fp32", "bf16")
     )
-    assert [d.levels[0].model.out.weight.dtype for d in (exact, rough)] == [
+    assert [d.samplers[0].sampler.model.out.weight.dtype for d in (exact, rough)] == [
         torch.float32, torch.bfloat16,
     ]  # fmt: skip
     same = exact(cond, seeds(4, 5, 6))[:, 0] == rough(cond, seeds(4, 5, 6))[:, 0]
