@@ -77,9 +77,21 @@ def paint_files(
 
     painter = Painter.load(found)
     painter.blip.check_prompts(prompts)
-    facts = {"models": found.fingerprint, "settings": json.dumps(settings.model_dump())}
+    paintings = _one_by_one(painter, prompts, settings, samples=samples, seed=seed)
+    write_paintings(paintings, out, seed=seed, facts=facts_of(found, settings))
+
+
+def facts_of(found: PainterFolder, settings: PaintSettings) -> dict[str, str]:
+    """What every picture's metadata say of the models and how they painted."""
+    return {"models": found.fingerprint, "settings": json.dumps(settings.model_dump())}
+
+
+def write_paintings(
+    paintings: Iterable[Painting], out: Path, *, seed: int, facts: Mapping[str, str]
+) -> None:
+    """Write each painting as soon as it is there, and all on one contact sheet if several are."""
     shown: list[Painting] = []
-    for painting in _one_by_one(painter, prompts, settings, samples=samples, seed=seed):
+    for painting in paintings:
         out.mkdir(parents=True, exist_ok=True)  # not for what cannot be painted
         path = save(painting, out, seed=seed, facts=facts)
         print(f"{path}  match {painting.match:.2f}", flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from apps.environment import compute_as_judged
-from apps.painting import SHEET, judged_settings, save, write_sheet
+from apps.painting import facts_of, judged_settings, write_paintings
 from pipeline.errors import UserError
 from pipeline.painter_folder import PainterFolder
 
@@ -80,19 +79,9 @@ def repaint_files(
         samples=samples,
         seed=seed,
     )
-    out.mkdir(parents=True, exist_ok=True)
-    facts = {
-        "models": found.fingerprint,
-        "settings": json.dumps(settings.model_dump()),
-        "repainted": f"{int(inside.sum())} pixels of {picture.name}",
-    }
-    for painting in paintings:
-        print(
-            f"{save(painting, out, seed=seed, facts=facts)}  match {painting.match:.2f}", flush=True
-        )
-    if len(paintings) > 1:
-        write_sheet(out / SHEET, paintings)
-        print(out / SHEET)
+    repainted = f"{int(inside.sum())} pixels of {picture.name}"
+    facts = {**facts_of(found, settings), "repainted": repainted}
+    write_paintings(paintings, out, seed=seed, facts=facts)
 
 
 def _opened(path: Path) -> Image.Image:

@@ -10,7 +10,6 @@ gradients and two moments).
 from __future__ import annotations
 
 import io
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from transformers.models.blip.modeling_blip import (
     BlipForImageTextRetrieval,
 )
 
-from benchmarks.measure import report
+from benchmarks.measure import peak_memory, report
 from pipeline.data.images import content_name
 from pipeline.data.pairs import Pair
 from pipeline.files import write_tsv
@@ -84,16 +83,6 @@ class Timer:
         yield
         seconds = (time.perf_counter() - start) / times
         self.rows.append({"what": what, "seconds": seconds, "peak GiB": peak_memory()})
-
-
-def peak_memory() -> float:
-    """The most memory that this process has had, in GiB."""
-    if sys.platform == "win32":
-        raise SystemExit("this benchmark asks for the largest memory so far; Windows does not say")
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (2**30 if sys.platform == "darwin" else 2**20)  # a Mac says it in bytes
 
 
 def ask(folder: Path, images: np.ndarray, timer: Timer) -> None:

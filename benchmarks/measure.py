@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,6 +41,16 @@ def interleaved_seconds(*runs: Callable[[], object], repeats: int) -> list[float
 def has_bf16() -> bool:
     """Whether bfloat16 is worth timing: without AVX-512 it is emulated, and takes minutes."""
     return torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+def peak_memory() -> float:
+    """The most memory that this process has had, in GiB."""
+    if sys.platform == "win32":
+        raise SystemExit("this benchmark asks for the largest memory so far; Windows does not say")
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**30 if sys.platform == "darwin" else 2**20)  # a Mac says it in bytes
 
 
 def machine() -> dict[str, Any]:

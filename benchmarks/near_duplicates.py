@@ -10,8 +10,6 @@ of memory is its own.
 from __future__ import annotations
 
 import multiprocessing
-import resource
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -22,7 +20,7 @@ import numpy as np
 from PIL import Image
 from scipy.fft import dct
 
-from benchmarks.measure import report
+from benchmarks.measure import peak_memory, report
 from pipeline.download import registration
 from pipeline.download.bands import near_groups
 from pipeline.download.windows import SIDE, among_all, by_sketches
@@ -67,11 +65,9 @@ def hashes(made: np.ndarray) -> np.ndarray:
 
 def measured(count: int, *, against_all: bool) -> list[dict[str, Any]]:
     """Both searches among so many pictures, and the sketches beside comparing all with all."""
-    if sys.platform == "win32":
-        raise SystemExit("Windows does not tell a process's peak of memory")
     made = thumbnails(count)
     signs = hashes(made)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     rows = []
     ties: list[set[tuple[int, int]]] = []
 
@@ -79,14 +75,14 @@ def measured(count: int, *, against_all: bool) -> list[dict[str, Any]]:
         start = time.perf_counter(), time.process_time()
         found = run()
         seconds, busy = time.perf_counter() - start[0], time.process_time() - start[1]
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        grown = peak_memory() - before
         rows.append(
             {
                 "pictures": count,
                 "what": what,
                 "µs a picture": 1e6 * seconds / count,
                 "of a core": 1e6 * busy / count,
-                "peak KiB a picture": grown / count,
+                "peak KiB a picture": grown * 2**20 / count,
             }
         )
         return found

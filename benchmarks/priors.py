@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from apps.doctor.speed import PRIORS
 from pipeline.codes.captioned import CaptionedCodes
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
@@ -46,18 +47,10 @@ from pipeline.progress import say
 from pipeline.sample.titles import TITLES
 from pipeline.sampling_settings import GenerateSettings
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.diffusion import DiffusionTask
-from pipeline.training.diffusion_settings import DiffusionSettings
 from pipeline.training.level_codes import LevelCodes
 from pipeline.training.loop import build_accelerator, fit
-from pipeline.training.pixelsnail import PixelSNAILTask
-from pipeline.training.pixelsnail_settings import PixelSNAILSettings
 from stages import layout
 
-FAMILIES: dict[str, tuple[Any, Any]] = {
-    "pixelsnail": (PixelSNAILSettings, PixelSNAILTask),
-    "diffusion": (DiffusionSettings, DiffusionTask),
-}
 DRAWS = 2  # of each title
 FOUND = Path("docs/priors.jsonl")
 KEPT = Path(".scratch/priors")
@@ -125,7 +118,7 @@ class Run:
         """The cell's prior, and the seconds of the processor that it took."""
         taken = cell.folder.with_suffix(".json")
         if not taken.exists():
-            schema, task = FAMILIES[cell.family]
+            _, schema, task = PRIORS[cell.family]
             section = {**read_yaml(layout.PARAMS)[cell.family], **cell.changes}
             section["steps"] *= cell.budget
             settings = schema(**tuples(section))
@@ -211,7 +204,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--budgets", type=int, nargs="+", default=[1, 4])
-    parser.add_argument("--families", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
+    parser.add_argument("--families", nargs="+", choices=list(PRIORS), default=list(PRIORS))
     parser.add_argument("--steps", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--name", default="", help="of a variant, which --set makes")
     parser.add_argument("--set", nargs="*", default=[], help="of its family's section: key=value")
