@@ -22,7 +22,7 @@ def outs(stage: str) -> list[str]:
     return [next(iter(o)) if isinstance(o, dict) else o for o in listed]
 
 
-def test_the_stages_are_the_ten_that_the_readme_names():
+def test_the_stages_are_those_that_the_readme_names():
     assert list(STAGES) == [
         "download", "finetune_blip", "extract_embeddings", "train_vqvae", "dump_codes",
         "train_decoder", "train_pixelsnail", "train_diffusion", "train_judge", "generate",
@@ -61,6 +61,15 @@ def test_data_deps_are_outs_of_stages_before(stage):
     needed = {dep for dep in STAGES[stage]["deps"] if not dep.endswith(".py")} - given
     for family, folder in PRIORS.items():
         assert {dep.replace("models/${prior}", str(folder)) for dep in needed} <= before, family
+
+
+def test_what_stages_make_is_ignored_by_git_or_belongs_in_it():
+    """Else DVC writes a .gitignore of its own, and a fresh clone has a change after its first run."""
+    for stage, made in ((s, o) for s in STAGES for o in STAGES[s].get("outs", [])):
+        in_git = isinstance(made, dict) and next(iter(made.values())).get("cache") is False
+        path = next(iter(made)) if isinstance(made, dict) else made
+        ignored = subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT).returncode == 0
+        assert ignored != in_git, f"{stage}: {path}"
 
 
 def test_params_yaml_has_no_section_that_nobody_reads():
