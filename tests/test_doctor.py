@@ -7,13 +7,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from reviewed import make
 from tiny import ROOT, change, make_project
 
-from apps.doctor.findings import Finding, findings, staleness
+from apps.doctor import disks
+from apps.doctor.finding import Finding
+from apps.doctor.findings import findings
+from apps.doctor.repository import staleness
 from apps.doctor.speed import training_seconds
+from apps.doctor.timing import timings
 
 
 @pytest.fixture
@@ -81,6 +86,55 @@ def test_the_lock_of_a_killed_run_is_told_from_one_at_work(project):
     assert "cannot be read: delete it" in failures(project)[0]
 
 
+def cache(project: Path) -> str:
+    (says,) = [finding.says for finding in said(project)["DVC"] if "its cache" in finding.says]
+    return says
+
+
+def test_the_cache_is_the_one_that_dvc_is_told_to_use(project, tmp_path_factory):
+    own, other = project / ".dvc/cache", tmp_path_factory.mktemp("other")
+    for place, size in ((own, 20_000_000), (other, 40_000_000)):
+        (place / "files").mkdir(parents=True)
+        (place / "files/a").write_bytes(bytes(size))
+    assert cache(project) == f"its cache, {own}, holds 0.02 GB"
+    for told in (other, os.path.relpath(other, project / ".dvc")):
+        (project / ".dvc/config.local").write_text(f"[cache]\n    dir = {told}\n")
+        assert cache(project) == f"its cache, {other}, holds 0.04 GB"
+    (other / "file").touch()
+    (project / ".dvc/config.local").write_text(f"[cache]\n    dir = {other / 'file' / 'cache'}\n")
+    assert "cannot be written to" in failures(project)[0]
+    (project / ".dvc/config.local").write_text("[cache\n")
+    (line,) = failures(project)
+    assert line.startswith("DVC says: ")
+
+
+def test_each_disk_that_a_run_writes_to_is_told_once(monkeypatch):
+    devices = {"project": 1, "cache": 2, "checkpoints": 1}
+    free = {1: 5e9, 2: 0.05e9}
+
+    class Place:
+        def __init__(self, path: Path) -> None:
+            self.st_dev = devices[path.name]
+
+        def stat(self) -> Place:
+            return self
+
+    monkeypatch.setattr(disks, "nearest", Place)
+    monkeypatch.setattr(
+        disks.shutil, "disk_usage", lambda place: SimpleNamespace(free=free[place.st_dev])
+    )
+    own, other = disks.disks({f"the {name}": Path(name) for name in devices})
+    assert own.says == "5.0 GB free for the project, the checkpoints"
+    assert not own.warns
+    assert other.says == "0.1 GB free for the cache"
+    assert other.fails
+
+
+def test_a_place_that_is_not_there_yet_lies_where_it_will_be_made(tmp_path):
+    assert disks.nearest(tmp_path / "no" / "such") == tmp_path
+    assert disks.nearest(tmp_path) == tmp_path
+
+
 def test_what_is_no_repository_is_named(tmp_path):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     assert "is no DVC repository" in failures(tmp_path)[0]
@@ -94,19 +148,32 @@ def test_checkpoints_of_an_interrupted_run_are_told(project, monkeypatch):
     assert "kept of train_vqvae" in said(project)["checkpoints"][0].says
 
 
-@pytest.mark.parametrize(
-    ("prior", "name"), [("pixelsnail", "PixelSNAIL"), ("diffusion", "diffusion")]
-)
-def test_every_training_is_timed_by_steps_of_its_own_sizes(project, prior, name):
-    change(project, {"prior": prior})
-    times = dict(training_seconds(project / "params.yaml"))
-    assert list(times) == ["BLIP", "VQ-VAE", "decoder", name]
-    assert all(seconds > 0 for seconds in times.values())
+def times(project: Path) -> list[str]:
+    return [finding.says for finding in timings(project / "params.yaml")]
 
 
-def test_a_blip_of_others_is_not_guessed(project):
-    change(project, {"pretrained": {"blip": "fetch"}})
-    assert dict(training_seconds(project / "params.yaml"))["BLIP"] is None
+def test_every_training_is_timed_by_steps_of_the_stages_own_loop(project):
+    # Two precisions: accelerate keeps to one in a process.
+    change(project, {"vqvae": {"precision": "bf16"}})
+    computing, blip, vqvae, decoder, prior, total = times(project)
+    assert "computing on" in computing
+    for says, name in ((blip, "BLIP"), (vqvae, "VQ-VAE"), (decoder, "decoder"), (prior, "Pixel")):
+        assert says.startswith(name), says
+        assert " seconds" in says or " minutes" in says
+    assert "of training on this machine" in total
+
+
+def test_the_other_prior_is_timed_as_well(project):
+    assert training_seconds("train_diffusion", project / "params.yaml") > 0
+
+
+def test_a_training_that_does_not_get_through_fails_and_a_blip_of_others_is_not_guessed(project):
+    change(project, {"pretrained": {"blip": "fetch"}, "vqvae": {"n_embed": 10**13}})
+    unknown, fails = timings(project / "params.yaml")
+    assert "its sizes are not known" in unknown.says
+    assert unknown.warns
+    assert "train_vqvae ends in its first steps" in fails.says
+    assert fails.fails
 
 
 def test_a_stale_lock_is_told_with_the_stages_that_run_again_and_why(tmp_path, monkeypatch):

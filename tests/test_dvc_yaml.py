@@ -64,7 +64,7 @@ def test_data_deps_are_outs_of_stages_before(stage):
 
 
 def test_what_stages_make_is_ignored_by_git_or_belongs_in_it():
-    """Else DVC writes a .gitignore of its own, and a fresh clone has a change after its first run."""
+    """Else DVC writes a .gitignore, and a fresh clone has a change after its first run."""
     for stage, made in ((s, o) for s in STAGES for o in STAGES[s].get("outs", [])):
         in_git = isinstance(made, dict) and next(iter(made.values())).get("cache") is False
         path = next(iter(made)) if isinstance(made, dict) else made

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from apps.export import size_of
-from apps.review.freshness import stale_stages
+from apps.doctor.finding import Finding
+from apps.doctor.repository import repository
 from pipeline.download.pretrained import FETCH, OFF
 from pipeline.errors import UserError
 from pipeline.params import read_yaml
@@ -23,28 +21,10 @@ from stages import layout
 from stages.__main__ import THREADS, InstructionSet
 from stages.checking import check_params
 
-RWLOCK = Path(".dvc/tmp/rwlock")
 # Trainings of the default's size were seen to hold 0.8 GB; judging holds all models at once.
-LEAST_MEMORY, LEAST_DISK = 2.0, 1.0  # GB
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of what the doctor says.
-
-    Attributes:
-        fails: would a run fail because of it?
-        warns: will it be slower than it could be, or other than one expects?
-    """
-
-    about: str
-    says: str
-    fails: bool = False
-    warns: bool = False
-
-    def __str__(self) -> str:
-        mark = "FAILS" if self.fails else "note" if self.warns else "ok"
-        return f"{mark:>5}  {self.about}: {self.says}"
+LEAST_MEMORY = 2.0  # GB
+# What numpy calls the instructions of x86, before its version 2.4 and from there on.
+LEVELS = {"AVX-512": {"AVX512_SKX", "X86_V4"}, "AVX2": {"AVX2", "X86_V3"}}
 
 
 def findings(root: Path) -> Iterator[Finding]:
@@ -63,12 +43,12 @@ def findings(root: Path) -> Iterator[Finding]:
         return
     yield Finding("settings", f"{path} is as the stages expect it")
     yield _threads(params["threads"])
+    yield _instructions(params["instruction_set"])
     yield _memory()
     yield _gpu()
-    yield _disk(root)
     yield from _annotations(root, params["data"])
     yield from _pretrained(root, params["pretrained"])
-    yield from _dvc(root)
+    yield from repository(root)
 
 
 def _threads(wanted: int) -> Finding:
@@ -86,6 +66,24 @@ def cores_here() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _instructions(wanted: str) -> Finding:
+    about = "instruction set"
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return Finding(about, f"of {platform.machine()}; `instruction_set` is for x86 alone")
+    import numpy as np
+
+    known: Any = np.show_config(mode="dicts")
+    has = {name for names in known["SIMD Extensions"].values() for name in names}
+    has -= set(known["SIMD Extensions"].get("not found", []))
+    best = next((level for level, names in LEVELS.items() if has & names), None)
+    if best is None:
+        return Finding(about, "no AVX2: slow, and sums come out otherwise", warns=True)
+    says = f"{best}, instruction_set = {wanted}"
+    if best != "AVX2" and wanted == "avx2":
+        says += "; native is faster here, and sums to other bytes"
+    return Finding(about, says)
 
 
 def _memory() -> Finding:
@@ -109,13 +107,6 @@ def _gpu() -> Finding:
     if done.returncode or not found:
         return Finding("GPU", "nvidia-smi finds none that works", warns=True)
     return Finding("GPU", found)
-
-
-def _disk(root: Path) -> Finding:
-    free = shutil.disk_usage(root).free / 1e9
-    if free < LEAST_DISK:
-        return Finding("disk", f"{free:.1f} GB free", fails=free < 0.1, warns=True)
-    return Finding("disk", f"{free:.1f} GB free")
 
 
 def _annotations(root: Path, data: dict[str, Any]) -> Iterator[Finding]:
@@ -148,68 +139,3 @@ def _pretrained(root: Path, pretrained: dict[str, Any]) -> Iterator[Finding]:
             yield Finding("pretrained", f"{name}: {where}")
         else:
             yield Finding("pretrained", f"{name} = {where!r}: no such folder", fails=True)
-
-
-def _dvc(root: Path) -> Iterator[Finding]:
-    if not (root / ".dvc").is_dir():
-        yield Finding(
-            "DVC", f"{root.resolve()} is no DVC repository: clone it with git", fails=True
-        )
-        return
-    if not shutil.which("git"):
-        yield Finding("DVC", "git is not on the PATH", fails=True)
-    yield Finding("DVC", f"its cache holds {size_of(root / '.dvc' / 'cache') / 1e9:.2f} GB")
-    yield from _holders_of(root / RWLOCK)
-    yield from staleness(root)
-    moved = os.environ.get("CODEBRUSH_SCRATCH")
-    yield from _stray_checkpoints(Path(moved) if moved else root / ".scratch")
-
-
-def staleness(root: Path) -> Iterator[Finding]:
-    """Is dvc.lock that of this tree; if not, which stages `dvc repro` runs again, and why."""
-    if not (root / "dvc.lock").is_file():
-        yield Finding("DVC", "there is no dvc.lock: `dvc repro` runs every stage", warns=True)
-        return
-    try:
-        stale = stale_stages(root)
-    except UserError as error:
-        yield Finding("DVC", str(error), fails=True)
-        return
-    if not stale:
-        yield Finding("DVC", "dvc.lock is of these settings, this data and this code")
-        return
-    says = "dvc.lock is stale: `dvc repro` runs these again, and what reads what they make"
-    yield Finding("DVC", says, warns=True)
-    for found in stale:
-        yield Finding("stale", f"{found.stage}: {found.why}", warns=True)
-
-
-def _holders_of(path: Path) -> Iterator[Finding]:
-    """Who holds an output, by DVC's own record; a killed run leaves its entry behind."""
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8") or "{}")
-        holders = {int(holder["pid"]) for entry in entries.values() for holder in _holders(entry)}
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        yield Finding("DVC", f"{path} cannot be read: delete it", fails=True)
-        return
-    gone = sorted(pid for pid in holders if not psutil.pid_exists(pid))
-    if gone:
-        yield Finding(
-            "DVC", f"{path} was left by a killed run (process {gone[0]}): delete it", fails=True
-        )
-    elif holders:
-        yield Finding("DVC", f"process {min(holders)} is at work here", warns=True)
-
-
-def _holders(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    write = [entry["write"]] if entry.get("write") else []
-    return [*write, *entry.get("read", [])]
-
-
-def _stray_checkpoints(scratch: Path) -> Iterator[Finding]:
-    stages = [folder for folder in scratch.glob("*/") if any(folder.rglob("*.safetensors"))]
-    if stages:
-        names = ", ".join(sorted(folder.name for folder in stages))
-        yield Finding("checkpoints", f"kept of {names}: the very same run goes on from them")

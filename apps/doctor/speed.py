@@ -1,9 +1,14 @@
-"""How long the trainings will take on this machine: a few real steps of each, of made-up data."""
+"""How long a training takes on this machine, by a few steps of its own loop on made-up data.
+
+`python -m apps.doctor.speed PARAMS STAGE…` prints a line of JSON for each.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,23 +24,23 @@ from pipeline.data.captioned import CaptionedImages
 from pipeline.data.condition import TextCondition
 from pipeline.data.images import content_name
 from pipeline.data.pairs import Pair
-from pipeline.download.pretrained import OFF, Pretrained
+from pipeline.devices import best_device, repeat_exactly
 from pipeline.models.vqvae import VQVAE
 from pipeline.params import load_section
 from pipeline.training.blip import BlipTask
 from pipeline.training.blip_data import Matches
 from pipeline.training.blip_settings import BlipSettings
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.decoder import DecoderTask
 from pipeline.training.decoder_settings import DecoderSettings
 from pipeline.training.diffusion import DiffusionTask
 from pipeline.training.diffusion_settings import DiffusionSettings
 from pipeline.training.level_codes import LevelCodes
-from pipeline.training.loop import Task
+from pipeline.training.loop import Task, build_accelerator, fit
 from pipeline.training.pixelsnail import PixelSNAILTask
 from pipeline.training.pixelsnail_settings import PixelSNAILSettings
 from pipeline.training.vqvae import VQVAETask
 from pipeline.training.vqvae_settings import VQVAESettings
-from stages.layout import FAMILY
 
 PRIORS: dict[str, tuple[str, Any, Any]] = {
     "pixelsnail": ("PixelSNAIL", PixelSNAILSettings, PixelSNAILTask),
@@ -46,46 +51,71 @@ WORDS = 12  # tokens of a caption, about the default's
 PICTURES = 64
 
 
-def training_seconds(params: Path) -> Iterator[tuple[str, float | None]]:
-    """Yield each training's name and the seconds of all its steps here; None: it cannot be told.
+class _Clock:
+    """A task that notes when each of its steps begins, and validates nothing."""
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.model, self.rows = task, task.model, task.rows
+        self.begun: list[float] = []
+
+    def loss(self, model: torch.nn.Module, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The task's own, once all steps before it are done."""
+        if best_device().type != "cpu":
+            torch.accelerator.synchronize()
+        self.begun.append(time.perf_counter())
+        return self.task.loss(model, rows)
+
+    def validate(self, model: torch.nn.Module) -> dict[str, float]:
+        """No loss."""
+        return {"loss": 0.0}
+
+
+def training_seconds(stage: str, params: Path) -> float:
+    """The seconds of all steps of a training stage, validation left out, on this machine.
 
     Args:
+        stage: its name in dvc.yaml.
         params: params.yaml, whose sizes, batches and numbers of steps count.
     """
     torch.manual_seed(0)
-    blip = load_section(params, "blip", BlipSettings)
+    family = stage.removeprefix("train_")
+    _, schema, prior_task = PRIORS.get(family, ("", None, None))
+    settings: Any
+    if stage == "finetune_blip":
+        settings = load_section(params, "blip", BlipSettings)
+        return _seconds(_blip(settings), settings)
+    texts = _texts(load_section(params, "blip", BlipSettings))
     vqvae = load_section(params, "vqvae", VQVAESettings)
-    decoder = load_section(params, "decoder", DecoderSettings)
-    family = load_section(params, "prior", FAMILY)
-    name, schema, prior_task = PRIORS[family]
-    prior = load_section(params, family, schema)
-    scratch = load_section(params, "pretrained", Pretrained).blip == OFF
-    yield "BLIP", _timed(_blip(blip), blip.batch_size) * blip.steps if scratch else None
-    texts = _texts(blip)
-    model = vqvae.build(blip.projection_dim)
+    model = vqvae.build(texts.pooled.shape[1])
     known = CaptionedImages(torch.from_numpy(_noise(vqvae.image_size)), texts.pooled)
-    task: Task = VQVAETask(model, known, known, vqvae)
-    yield "VQ-VAE", _timed(task, vqvae.batch_size) * vqvae.steps
-    task = DecoderTask(decoder.build(model), model, known, known, decoder)
-    yield "decoder", _timed(task, decoder.batch_size) * decoder.steps
-    levels = _levels(prior, prior_task, model, texts)
-    yield name, sum(_timed(task, prior.batch_size) * prior.steps for task in levels)
+    if stage == "train_vqvae":
+        return _seconds(VQVAETask(model, known, known, vqvae), vqvae)
+    if stage == "train_decoder":
+        settings = load_section(params, "decoder", DecoderSettings)
+        decoder = settings.build(model)
+        task = DecoderTask(decoder, model.to(best_device()), known, known, settings)
+        return _seconds(task, settings, by_muon=decoder.hidden_weights())
+    settings = load_section(params, family, schema)
+    return sum(_seconds(each, settings) for each in _levels(settings, prior_task, model, texts))
 
 
-def _timed(task: Task, batch: int) -> float:
-    """Seconds of a step: loss, gradients, update."""
-    optimizer = torch.optim.AdamW(task.model.parameters(), lr=1e-4, fused=True)
-    task.model.train()
-    begun = 0.0
-    for step in range(WARM_UP + TIMED):
-        if step == WARM_UP:
-            begun = time.perf_counter()
-        optimizer.zero_grad()
-        rows = torch.arange(batch) % task.rows
-        loss, _ = task.loss(task.model, rows)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return (time.perf_counter() - begun) / TIMED
+def _seconds(task: Task, settings: Any, *, by_muon: Collection[str] = ()) -> float:
+    """Of all steps, by those of a short run of the stages' own loop."""
+    few = WARM_UP + TIMED + 1  # the last says when the one before it ended
+    changes = {"steps": few, "validate_every": few, "checkpoint_every": few, "patience": 0}
+    clock = _Clock(task)
+    with TemporaryDirectory() as folder:
+        fit(
+            clock,
+            settings.model_copy(update=changes),
+            accelerator=build_accelerator(settings.precision),
+            checkpoints=Checkpoints(Path(folder)),
+            seed=0,
+            label="measuring",
+            write_curve=lambda curve: None,
+            by_muon=by_muon,
+        )
+    return (clock.begun[-1] - clock.begun[WARM_UP]) / TIMED * float(settings.steps)
 
 
 def _texts(blip: BlipSettings) -> TextCondition:
@@ -143,3 +173,20 @@ def _levels(settings: Any, task: Any, vqvae: VQVAE, texts: TextCondition) -> Ite
 def _noise(side: int) -> np.ndarray:
     """(PICTURES, side, side, 3) uint8."""
     return np.random.default_rng(0).integers(0, 256, (PICTURES, side, side, 3), dtype=np.uint8)
+
+
+def main(params: str, *stages: str) -> None:
+    """Measure as the stages run, in a process that got the launcher's environment."""
+    repeat_exactly()
+    device = best_device()
+    on = torch.backends.cpu.get_cpu_capability()
+    if device.type != "cpu":
+        on = torch.cuda.get_device_name() if device.type == "cuda" else device.type
+    for stage in stages:
+        seconds = training_seconds(stage, Path(params))
+        facts = {"seconds": seconds, "torch": f"{torch.__version__}, computing on {on}"}
+        print(json.dumps(facts), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,97 @@
+"""What a run takes here: trainings are measured in a process as the launcher starts it.
+
+Memory that is handed back, threads, instructions: all must be in the environment before torch is
+loaded, and a training that this machine has no memory for ends that process alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from apps.doctor.finding import Finding
+from apps.environment import environment_as_judged
+from pipeline.download.pretrained import OFF, Pretrained
+from pipeline.errors import UserError
+from pipeline.params import load_section, read_yaml
+from stages.__main__ import MACHINE
+from stages.layout import FAMILY
+
+CODE = Path(__file__).resolve().parents[2]  # its folder goes first on the path of `python -m`
+# Of each training stage: its section of params.yaml, and what people call it.
+TRAININGS = {
+    "finetune_blip": ("blip", "BLIP"),
+    "train_vqvae": ("vqvae", "VQ-VAE"),
+    "train_decoder": ("decoder", "decoder"),
+    "train_pixelsnail": ("pixelsnail", "PixelSNAIL"),
+    "train_diffusion": ("diffusion", "diffusion"),
+}
+
+
+def timings(params: Path) -> Iterator[Finding]:
+    """Yield the time of each training of these settings, then of all."""
+    stages = ["train_vqvae", "train_decoder", f"train_{load_section(params, 'prior', FAMILY)}"]
+    if load_section(params, "pretrained", Pretrained).blip == OFF:
+        stages.insert(0, "finetune_blip")
+    else:
+        says = "BLIP goes on from a checkpoint; its sizes are not known here"
+        yield Finding("time", says, warns=True)
+    seconds = []
+    try:
+        for stage, took, on in measured(stages, params):
+            if not seconds:
+                yield Finding("torch", on)
+            seconds.append(took)
+            yield Finding("time", f"{TRAININGS[stage][1]} trains for about {_minutes(took)}")
+    except UserError as error:
+        yield Finding("time", str(error), fails=True)
+        return
+    yield Finding(
+        "time",
+        f"{_minutes(sum(seconds))} of training on this machine as busy as it is now; data, "
+        "judge, painting and judging come on top",
+    )
+
+
+def measured(stages: Sequence[str], params: Path) -> Iterator[tuple[str, float, str]]:
+    """Yield each training stage, the seconds of its steps, and what torch computes on.
+
+    Raises:
+        UserError: a training does not get through its first steps.
+    """
+    values = read_yaml(params)
+    environment = environment_as_judged(values["threads"], values["instruction_set"])
+    # accelerate keeps to the precision that it was given first in a process.
+    for _, alike in groupby(stages, lambda stage: values[TRAININGS[stage][0]]["precision"]):
+        left = list(alike)
+        command = [sys.executable, "-m", "apps.doctor.speed", str(params.resolve()), *left]
+        with (
+            TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+            subprocess.Popen(
+                command,
+                cwd=CODE,
+                env={**MACHINE, **os.environ, **environment},
+                stdout=subprocess.PIPE,
+                stderr=said,
+                encoding="utf-8",
+            ) as process,
+        ):
+            assert process.stdout is not None
+            for line in process.stdout:
+                facts = json.loads(line)
+                yield left.pop(0), facts["seconds"], facts["torch"]
+            process.wait()
+            said.seek(0)
+            last = said.read().strip().splitlines()[-1:] or ["no memory for it, perhaps"]
+        if left:
+            raise UserError(f"{left[0]} ends in its first steps: {last[0][:160]}")
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
