@@ -40,7 +40,18 @@ def test_a_picture_and_a_point_are_opened_by_key_and_by_pointer(run: Path, width
         page.keyboard.press("Escape")
         expect(dialog).to_be_hidden()
 
+        page.keyboard.press("ArrowLeft")  # back on the first, which alone is where Tab goes
+        assert page.locator(".gallery button[tabindex='0']").count() == 1
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate("document.activeElement.type") == "search"
+
         point = page.locator(".point[data-open]").first
+        point.scroll_into_view_if_needed()
+        box = point.bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] - 6, box["y"] - 6)  # beside it, as a finger is
+        expect(dialog).to_be_visible()
+        page.keyboard.press("Escape")
         point.hover()
         expect(page.locator(".preview img")).to_be_visible()
         point.press("Enter")

@@ -160,6 +160,11 @@ def test_a_curve_that_never_moves_is_still_drawn():
     assert "<path" in curves("x", "step", [Line("a", [(1, 2.0), (2, 2.0)])])
 
 
+def test_steps_are_named_by_round_numbers():
+    chart = curves("a", "step", [Line("b", [(150, 2.0), (600, 1.0)])])
+    assert re.findall(r'class="middle">([^<]*)<', chart) == ["200", "400", "600"]
+
+
 def test_a_picture_that_is_not_here_is_said_to_be_missing(run):
     assert "pictures/gone.png is not here" in written(run)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 640, 300
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 34
+WIDTH, HEIGHT = 380, 230  # about what a chart is given on a page, so that its letters can be read
+LEFT, RIGHT, TOP, BOTTOM = 50, 18, 12, 38
 POINTS = 420  # the side of a scatter plot
 # Okabe and Ito's, told apart by colour-blind readers too, and visible on white and on black.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8a8a94")
@@ -97,14 +97,23 @@ class _Axis:
 
     def ticks(self) -> Iterator[float]:
         low, high = self._scaled(self.low), self._scaled(self.high)
-        for number in range(5):
-            value = low + number / 4 * (high - low)
-            yield 10**value if self.log else value
-            if high == low:
-                return
+        if high == low:
+            yield self.low
+        elif self.log:
+            yield from (10 ** (low + number / 4 * (high - low)) for number in range(5))
+        else:
+            step = _round_step((high - low) / 4)
+            first, last = math.ceil(low / step), math.floor(high / step)
+            yield from (number * step for number in range(first, last + 1))
 
     def _scaled(self, value: float) -> float:
         return math.log10(value) if self.log else value
+
+
+def _round_step(least: float) -> float:
+    """The smallest of 1, 2 and 5 times a power of ten that is not below `least`."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(times * power for times in (1, 2, 5, 10) if times * power >= least)
 
 
 def _mark(number: int, x: float, y: float, attributes: str, name: str) -> str:

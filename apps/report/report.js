@@ -26,23 +26,35 @@ for (const button of document.querySelectorAll("button[data-facts]")) {
 }
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 
-const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
-const all = [...document.querySelectorAll(".gallery button")];
-for (const button of all) {
-  button.addEventListener("keydown", (event) => {
-    const step = steps[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const seen = all.filter((one) => !one.hidden);
-    seen[(seen.indexOf(button) + step + seen.length) % seen.length].focus();
-  });
+// Of many that belong together Tab reaches one; the arrow keys go on from it.
+function rove(all, wide) {
+  const to = (next) => {
+    for (const one of all) one.tabIndex = one === next ? 0 : -1;
+  };
+  to(all[0]);
+  for (const one of all) {
+    one.addEventListener("focus", () => to(one));
+    one.addEventListener("keydown", (event) => {
+      const seen = all.filter((each) => !each.hidden), row = wide(seen);
+      const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: row, ArrowUp: -row }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const next = seen.indexOf(one) + step;
+      (seen[next] ?? seen[(next + seen.length) % seen.length]).focus();
+    });
+  }
+  return to;
 }
+
+const all = [...document.querySelectorAll(".gallery button")];
+const reach = rove(all, (seen) => seen.filter((one) => one.offsetTop === seen[0].offsetTop).length);
 const search = document.querySelector("input[type=search]");
 search?.addEventListener("input", () => {
   const asked = search.value.toLowerCase();
   for (const button of all) {
     button.hidden = !button.querySelector("img").alt.toLowerCase().includes(asked);
   }
+  reach(all.find((button) => !button.hidden));
 });
 
 const preview = document.createElement("div");
@@ -67,6 +79,17 @@ function look(point) {
 
 for (const plot of document.querySelectorAll(".points")) {
   const points = [...plot.querySelectorAll(".point[data-open]")];
+  const openers = new Map();
+  // A finger is wider than a point: the nearest one within its reach is meant.
+  plot.addEventListener("click", (event) => {
+    if (openers.has(event.target)) return;
+    const away = (point) => {
+      const { x, y, width, height } = point.getBoundingClientRect();
+      return Math.hypot(x + width / 2 - event.clientX, y + height / 2 - event.clientY);
+    };
+    const near = points.reduce((a, b) => (away(a) <= away(b) ? a : b), points[0]);
+    if (near && away(near) < 24) openers.get(near)();
+  });
   for (const point of points) {
     const open = () => {
       const image = document.getElementById("latent-" + point.dataset.open);
@@ -78,18 +101,13 @@ for (const plot of document.querySelectorAll(".points")) {
     point.addEventListener("pointerleave", () => { preview.hidden = true; });
     point.addEventListener("blur", () => { preview.hidden = true; });
     point.addEventListener("click", open);
+    openers.set(point, open);
     point.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") {
         event.preventDefault();
         open();
       }
-      const step = steps[event.key];
-      if (!step) return;
-      event.preventDefault();
-      const next = points[(points.indexOf(point) + step + points.length) % points.length];
-      point.tabIndex = -1;
-      next.tabIndex = 0;
-      next.focus();
     });
   }
+  rove(points, () => 1);
 }

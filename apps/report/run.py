@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.params import read_yaml
 from stages import layout
 
-PICTURE_BUDGET = 3_000_000  # bytes of single pictures, so that the page stays below 5 MB
+PICTURE_BUDGET = 3_200_000  # bytes of single pictures, so that the page stays below 5 MB
 LATENT_BUDGET = 600_000
 THUMB = 64  # pixels, of a latent's picture
 LARGEST_SIDE = 4096  # pixels; a grid is far smaller
