@@ -42,7 +42,7 @@ def timings(params: Path) -> Iterator[Finding]:
     else:
         says = "BLIP goes on from a checkpoint; its sizes are not known here"
         yield Finding("time", says, warns=True)
-    seconds = []
+    seconds: list[float] = []
     try:
         for stage, took, on in measured(stages, params):
             if not seconds:
