@@ -12,6 +12,7 @@ from typing import Any
 
 from apps.review.freshness import stale_stages
 from pipeline.errors import UserError
+from pipeline.models.storage import model_name
 from pipeline.painter_folder import PainterFolder
 from pipeline.params import read_yaml
 from stages import layout
@@ -23,6 +24,9 @@ SOURCES = {
     "musti": "Pictures and texts of MUSTI (MediaEval), which are not part of this folder.",
 }
 OTHER = "A table of pictures and texts of whoever trained this; they are not part of this folder."
+
+# Settings of `generate` that only the other prior reads.
+UNUSED = {"PixelSNAIL": {"steps", "order", "remask_steps", "guidance_ramp"}}
 
 
 def model_card(run: Path, found: PainterFolder, *, size: int) -> str:
@@ -41,11 +45,12 @@ def _card(run: Path, found: PainterFolder, size: int) -> Iterator[str]:
     params = run / layout.PARAMS
     data: dict[str, Any] = read_yaml(params)["data"] if params.is_file() else {}
     source = data.get("source")
+    prior = model_name(found.parts["prior"])
     yield "---"
     yield f"license: {'mit' if source == SAMPLE else 'other'}"
     yield "pipeline_tag: text-to-image"
     yield "library_name: codebrush"
-    yield f"tags: [text-to-image, vq-vae, {found.parts['prior'].name}, blip]"
+    yield f"tags: [text-to-image, vq-vae, {prior.lower()}, blip]"
     yield "---"
     yield "# A small painter"
     yield ""
@@ -68,7 +73,8 @@ def _card(run: Path, found: PainterFolder, size: int) -> Iterator[str]:
     yield ""
     yield "| setting | value |"
     yield "| --- | --- |"
-    yield from (f"| {name} | {value} |" for name, value in found.settings.model_dump().items())
+    settings = found.settings.model_dump(exclude=UNUSED.get(prior))
+    yield from (f"| {name} | {value} |" for name, value in settings.items())
     yield ""
     yield "## Data"
     yield ""
