@@ -230,7 +230,7 @@ def test_whatever_cannot_be_painted_anew_is_one_line(studios, changes, said):
         repaint(studios[1], **given)
 
 
-@pytest.mark.parametrize("index", [-1, 2, 0.0, True, None, "0", [0]])
+@pytest.mark.parametrize("index", [-1, 2, 0.5, float("nan"), None, "0", [0], {}])
 def test_a_picture_that_is_not_shown_cannot_be_opened(index):
     with pytest.raises(UserError, match="painted just now"):
         picked(["one", "two"], index)
@@ -325,11 +325,11 @@ def _refused(client, request, name: str, said: str) -> None:
         (0, None, "no area is marked"),
         (0, "f" * 65, "the mask: expected 64"),
         (0, 7, "the mask: expected 64"),
-        (0, {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "the mask|not allowed"),
+        (0, {"path": "/etc/passwd"}, "the mask: expected 64"),
         (1, HALF, "painted just now"),
         (-1, HALF, "painted just now"),
         (None, HALF, "painted just now"),
-        ("x", HALF, "number|painted just now|could not convert"),
+        ("x", HALF, "painted just now"),
     ],
 )
 def test_a_forged_mask_gets_one_line_and_the_page_lives_on(url, index, mask, said):

@@ -113,7 +113,7 @@ def page(studios: list[Studio], training: TrainingPictures) -> gr.Blocks:
     with gr.Blocks(title="Codebrush", analytics_enabled=False, delete_cache=(KEPT, KEPT)) as built:
         gr.Markdown("# Codebrush\nSmall pictures from lines of text.")
         shown = gr.State([], time_to_live=KEPT)
-        index = gr.Number(None, precision=0, visible=False)
+        index = gr.Number(None, visible=False)  # of the picture that is open
         with gr.Row():
             with gr.Column(scale=1):
                 text = gr.Textbox(

@@ -214,7 +214,6 @@ def picked(shown: Any, index: Any) -> Shown:
     Raises:
         UserError: there is none.
     """
-    count = len(shown or [])
-    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
+    if index not in range(len(shown or [])):
         raise UserError("open a picture that was painted just now")
-    return shown[index]
+    return shown[int(index)]
