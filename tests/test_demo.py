@@ -428,11 +428,6 @@ def test_an_area_marked_by_the_mouse_is_painted_anew(url, browser, width, scheme
     expect(page.get_by_label("What the picture is to show")).to_have_value("A red square")
     page.get_by_role("button", name="Paint the area anew").click()
     expect(page.get_by_text("no area is marked")).to_be_visible()
-    if prior != OTHER:
-        _drag(page, (0.2, 0.2), (0.3, 0.2))
-        page.get_by_role("button", name="Paint the area anew").click()
-        expect(page.get_by_text("draws a picture's codes row by row")).to_be_visible()
-        page.get_by_role("button", name="Clear the marks").click()
     for stroke in strokes:
         _drag(page, *stroke)
     page.get_by_role("button", name="Paint the area anew").click()
@@ -445,6 +440,35 @@ def test_an_area_marked_by_the_mouse_is_painted_anew(url, browser, width, scheme
         assert not changed[~marked].any()
     assert not np.array_equal(*anew)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.close()
+
+
+@needs_gradio
+@needs_browser
+def test_what_one_prior_refuses_the_other_paints_by_the_same_marks(url, browser):
+    from playwright.sync_api import expect
+
+    page = browser.new_page()
+    page.goto(url)
+    page.get_by_label("Prompts, one a line").fill("A red square")
+    page.get_by_role("button", name="Paint", exact=True).click()
+    pictures = page.locator(".pictures .grid-container img")
+    expect(pictures).to_have_count(2)
+    pictures.first.click()
+    expect(page.get_by_label("What the picture is to show")).to_have_value("A red square")
+    page.get_by_role("button", name="Mark the lower half").click()
+    page.get_by_role("button", name="Clear the marks").click()
+    _drag(page, (0.2, 0.2), (0.3, 0.2))
+    anew = page.get_by_role("button", name="Paint the area anew")
+    anew.click()
+    expect(page.get_by_text("draws a picture's codes row by row")).to_be_visible()
+    page.get_by_label(OTHER).check()
+    expect(page.get_by_role("spinbutton", name="Guidance by the text")).to_have_value("3")
+    anew.click()
+    expect(pictures).to_have_count(4)
+    changed = (_pixels(page, pictures.first) != _pixels(page, pictures.last)).any(axis=-1)
+    assert changed.any()
+    assert not changed[CELL * 2 :].any()
     page.close()
 
 
