@@ -165,7 +165,14 @@ def doctor(
 @app.command()
 def demo(
     *,
-    models: Models = "models",
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="As of paint; given several times, the page has several painters to choose from. "
+            "It computes as the first one's run did.",
+            show_default="models",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="0.0.0.0: whoever reaches this machine.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
 ) -> None:
@@ -173,13 +180,16 @@ def demo(
     from apps.environment import compute_as_judged
     from pipeline.painter_folder import PainterFolder
 
-    found = PainterFolder.find(models)
-    compute_as_judged(found.threads, found.instruction_set)
+    found = {name: PainterFolder.find(name) for name in models or ["models"]}
+    first = next(iter(found.values()))
+    compute_as_judged(first.threads, first.instruction_set)
+    from apps.demo.copied import TrainingPictures
     from apps.demo.page import serve
     from apps.demo.studio import Studio
 
+    studios = [Studio(folder, name) for name, folder in found.items()]
     print(f"http://{host}:{port}  (Ctrl+C ends it)", flush=True)
-    serve(Studio(found, Path()), host=host, port=port)
+    serve(studios, TrainingPictures(Path()), host=host, port=port)
 
 
 def _passed_on(module: str) -> Callable[[typer.Context], None]:

@@ -1,7 +1,8 @@
 """`python tests/demo_clients.py URL --clients 10 --seconds 60`: many at once on a running demo.
 
-Each client paints one prompt after the other, at random also a hostile one, and counts what came
-back. A request that the queue turns away is told apart from a failure.
+Each client paints one prompt after the other, at random also the lower half of what it painted
+last, or a hostile prompt or mask, and counts what came back. A request that the queue turns away is
+told apart from a failure.
 """
 
 from __future__ import annotations
@@ -15,21 +16,38 @@ from collections import Counter
 
 PROMPTS = ("Blue ship in a storm at night", "Three yellow birds perched at dawn", "A red fish")
 HOSTILE = ("x" * 10_000, "\x00\x1b", "red " * 400)
+HOSTILE_MASKS = ("", "f" * 99, "\ud83d" * 4096, "f" * 50_000, "0" * 4096)
 
 
-def paint(url: str, until: float, seed: int, counts: Counter[str], waits: list[float]) -> None:
+def live(
+    url: str, side: int, until: float, seed: int, counts: Counter[str], waits: list[float]
+) -> None:
     """One client's life."""
     from gradio_client import Client
 
     chance = random.Random(seed)
-    client = Client(url, verbose=False, analytics_enabled=False)
+    patient = {"timeout": 120}  # as a browser is, which has no limit of five seconds
+    client = Client(url, verbose=False, analytics_enabled=False, httpx_kwargs=patient)
+    lower_half = "0" * (side * side // 8) + "f" * (side * side // 8)
+    shown = 0
     while time.monotonic() < until:
-        hostile = chance.random() < 0.1
-        prompt = chance.choice(HOSTILE if hostile else PROMPTS)
+        hostile, again = chance.random() < 0.1, shown and chance.random() < 0.4
+        prompt, mask = chance.choice(PROMPTS), lower_half
+        if hostile and again:
+            mask = chance.choice(HOSTILE_MASKS)
+        elif hostile:
+            prompt = chance.choice(HOSTILE)
         begun = time.monotonic()
         try:
-            shown = client.predict(prompt, 1, seed, 2.0, 0.8, api_name="/paint")[0]
-            counts["painted" if shown and not hostile else "wrong"] += 1
+            if again:
+                told = client.predict(shown - 1, mask, prompt, 1, seed, api_name="/repaint")
+                count = len(told["value"])
+                done = "repainted" if count == shown + 1 and not hostile else "wrong"
+            else:
+                count = len(client.predict(prompt, 1, seed, api_name="/paint")[0])
+                done = "painted" if count == 1 and not hostile else "wrong"
+            shown = count
+            counts[done] += 1
             waits.append(time.monotonic() - begun)
         except Exception as error:
             line = str(error)
@@ -43,12 +61,13 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--side", type=int, default=64, help="of the painter's pictures")
     given = parser.parse_args()
     counts: Counter[str] = Counter()
     waits: list[float] = []
     until = time.monotonic() + given.seconds
     clients = [
-        threading.Thread(target=paint, args=(given.url, until, seed, counts, waits))
+        threading.Thread(target=live, args=(given.url, given.side, until, seed, counts, waits))
         for seed in range(given.clients)
     ]
     for client in clients:

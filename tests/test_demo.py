@@ -6,6 +6,7 @@ where Chromium and Playwright are: `python -m pytest tests/test_demo.py -rs` say
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -21,10 +22,14 @@ from pathlib import Path
 import blips
 import numpy as np
 import pytest
+import requests
 from painters import write_painter
+from PIL import Image
 from tiny import ROOT
 
-from apps.demo.studio import MAX_PICTURES, Studio
+from apps.demo.asked import MAX_PICTURES, area_of
+from apps.demo.copied import TrainingPictures
+from apps.demo.studio import Studio, named, picked
 from pipeline.data.pairs import write_pairs
 from pipeline.errors import UserError
 from pipeline.painter_folder import PainterFolder
@@ -36,13 +41,19 @@ needs_gradio = pytest.mark.skipif(
 needs_browser = pytest.mark.skipif(
     not (CHROMIUM and find_spec("playwright")), reason="Chromium or Playwright is not here"
 )
-DIALS = {"number": 1, "seed": 0, "guidance": 2.0, "temperature": 1.0}
+DIALS = {"number": 1, "seed": 0, "guidance": 2.0, "temperature": 1.0, "steps": 2}
+SIDE, CELL = 16, 4  # of the small painters
+HALF = "00" * (SIDE * SIDE // 16) + "ff" * (SIDE * SIDE // 16)  # a mask of the lower half
+OTHER = "diffusion (other)"
+SERVED = ["--models", "models", "--models", "other"]
+CORNER = "f000" * 4 + "0000" * 12  # of the first cell
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     write_painter(folder / "models")
+    write_painter(folder / "other", family="diffusion", steps=4, guidance_scale=3.0)
     (folder / "data").mkdir()
     write_pairs(folder / "data/pairs.jsonl", blips.write_pairs_and_pictures(folder / "data/images"))
     (folder / "metrics").mkdir()
@@ -53,21 +64,42 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def studio(run: Path) -> Studio:
-    return Studio(PainterFolder.read(run / "models"), run)
+def studios(run: Path) -> list[Studio]:
+    return [Studio(PainterFolder.read(run / name), name) for name in ("models", "other")]
+
+
+@pytest.fixture(scope="module")
+def studio(studios: list[Studio]) -> Studio:
+    return studios[0]
+
+
+@pytest.fixture(scope="module")
+def training(run: Path) -> TrainingPictures:
+    return TrainingPictures(run)
+
+
+def settings_of(studio: Studio, dials):
+    return studio.settings_of(**{k: dials[k] for k in ("guidance", "temperature", "steps")})
 
 
 def paint(studio: Studio, text, **changes):
     dials = {**DIALS, **changes}
-    settings = studio.settings_of(guidance=dials["guidance"], temperature=dials["temperature"])
+    settings = settings_of(studio, dials)
     return studio.paint(text, settings, number=dials["number"], seed=dials["seed"])
 
 
+def repaint(studio: Studio, picture, mask, text="A red square", **changes):
+    dials = {**DIALS, **changes}
+    settings = settings_of(studio, dials)
+    return studio.repaint(picture, mask, text, settings, number=dials["number"], seed=dials["seed"])
+
+
 def test_each_line_is_painted_as_often_as_asked(studio):
-    paintings = list(paint(studio, "A red square\n\nA blue square\n", number=2))
-    assert [painting.sample for painting in paintings] == [0, 1, 0, 1]
+    shown = list(paint(studio, "A red square\n\nA blue square\n", number=2))
+    assert [one.prompt for one in shown] == ["A red square"] * 2 + ["A blue square"] * 2
+    assert [one.png.text["sample"] for one in shown] == ["0", "1", "0", "1"]
     alone = next(iter(paint(studio, "A blue square")))
-    assert np.array_equal(alone.image, paintings[2].image)
+    assert np.array_equal(alone.image, shown[2].image)
 
 
 @pytest.mark.parametrize(
@@ -100,30 +132,116 @@ def test_whatever_cannot_be_painted_is_one_line_and_nothing_is_painted(studio, t
     assert len(str(told.value)) < 200
 
 
-def test_a_training_picture_is_called_a_copy_and_noise_is_not(studio):
-    found = studio.nearest(studio.training[3])
-    assert np.array_equal(found.image, studio.training[3])
+def test_a_training_picture_is_called_a_copy_and_noise_is_not(training):
+    views = training.views(SIDE)
+    found = training.nearest(views[3])
+    assert np.array_equal(found.image, views[3])
     assert "a copy, by a threshold of 0.010" in found.says
-    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    assert "no copy" in studio.nearest(noise).says
+    noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    assert "no copy" in training.nearest(noise).says
 
 
-def test_without_training_pictures_or_a_measured_threshold_nothing_is_claimed(run, tmp_path):
-    studio = Studio(PainterFolder.read(run / "models"), tmp_path)
-    assert not studio.knows_training
-    assert studio.threshold is None
+def test_without_training_pictures_or_a_measured_threshold_nothing_is_claimed(tmp_path):
+    training = TrainingPictures(tmp_path)
+    assert not training.here
+    assert training.threshold is None
     with pytest.raises(UserError, match="not on this machine"):
-        studio.nearest(np.zeros((16, 16, 3), np.uint8))
+        training.nearest(np.zeros((SIDE, SIDE, 3), np.uint8))
 
 
-def test_a_picture_of_the_page_says_what_it_was_painted_from(studio):
-    settings = studio.settings_of(guidance=3.0, temperature=0.5)
-    painting = next(studio.paint("A red square", settings, number=1, seed=5))
-    facts = studio.png(painting, settings, seed=5).text
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_picture_of_the_page_says_what_it_was_painted_from(studios, number):
+    studio = studios[number]
+    one = next(paint(studio, "A red square", guidance=3.0, temperature=0.5, seed=5, steps=2))
+    facts = one.png.text
     told = json.loads(facts["settings"])
     assert told["guidance_scale"] == 3.0
+    assert told["steps"] == (3, 2)[number]  # PixelSNAIL reads no steps: its own stay
+    assert facts["models"] == studio.found.fingerprint
     again = studio.painter.paint(facts["prompt"], seed=int(facts["seed"]), **told)[0]
-    assert np.array_equal(again.image, painting.image)
+    assert np.array_equal(again.image, one.image)
+
+
+def test_each_prior_paints_anew_what_it_can_and_leaves_the_rest(studios):
+    in_order, in_any = studios
+    picture = next(paint(in_order, "A blue square")).image
+    for studio, mask in ((in_order, HALF), (in_any, HALF), (in_any, CORNER)):
+        (one,) = repaint(studio, picture, mask)
+        changed = (one.image != picture).any(axis=-1)
+        area = area_of(mask, SIDE)
+        assert changed[area].any()
+        assert not changed[~area].any()
+        assert one.png.text["repainted"] == f"{area.sum()} pixels of another picture"
+        assert "(repainted)" in one.caption
+    with pytest.raises(UserError, match="row by row"):
+        repaint(in_order, picture, CORNER)
+
+
+def test_the_page_says_which_area_each_prior_paints_and_by_which_cells(studios):
+    assert [studio.label for studio in studios] == ["pixelsnail (models)", "diffusion (other)"]
+    assert "only **a picture's end**" in studios[0].repaints
+    assert "**any area**" in studios[1].repaints
+    assert all("4 × 4 pixels" in studio.repaints for studio in studios)
+    assert [studio.cells for studio in studios] == [[CELL], [CELL]]
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        (None, "no area is marked"),
+        ("", "no area is marked"),
+        ("0" * 64, "no area is marked"),
+        ("f" * 63, "the mask: expected 64 hexadecimal digits"),
+        ("f" * 10**7, "the mask: expected 64"),
+        ("g" * 64, "the mask: expected 64"),
+        ("f" * 62 + "  ", "the mask: expected 64"),
+        ("\ud800" * 64, "the mask: expected 64"),
+        ("٣" * 64, "the mask: expected 64"),
+        (64, "the mask: expected 64"),
+        (True, "the mask: expected 64"),
+        (["f"] * 64, "the mask: expected 64"),
+        ({"layers": []}, "the mask: expected 64"),
+    ],
+)
+def test_whatever_is_no_mask_is_one_line(studios, mask, said):
+    with pytest.raises(UserError) as told:
+        repaint(studios[1], np.zeros((SIDE, SIDE, 3), np.uint8), mask)
+    assert str(told.value).startswith(said)
+    assert "\n" not in str(told.value)
+    assert len(str(told.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"text": "a\nb"}, "by one line of text"),
+        ({"text": None}, "prompts: expected text"),
+        ({"text": "\x00"}, "prompt 1 is empty"),
+        ({"number": 17}, "number = 17"),
+        ({"steps": 65}, "steps = 65: expected a number from 1 to 64"),
+        ({"steps": 1.5}, "steps = 1.5: expected a whole number"),
+        ({"steps": "x"}, "steps: expected a number"),
+        ({"picture": np.zeros((8, 8, 3), np.uint8)}, "8 pixels wide, diffusion .other. paints 16"),
+    ],
+)
+def test_whatever_cannot_be_painted_anew_is_one_line(studios, changes, said):
+    given = {"picture": np.zeros((SIDE, SIDE, 3), np.uint8), "mask": CORNER, **changes}
+    with pytest.raises(UserError, match=said):
+        repaint(studios[1], **given)
+
+
+@pytest.mark.parametrize("index", [-1, 2, 0.5, float("nan"), None, "0", [0], {}])
+def test_a_picture_that_is_not_shown_cannot_be_opened(index):
+    with pytest.raises(UserError, match="painted just now"):
+        picked(["one", "two"], index)
+    with pytest.raises(UserError, match="painted just now"):
+        picked(None, 0)
+
+
+@pytest.mark.parametrize("label", ["", None, 0, ["pixelsnail (models)"]])
+def test_a_prior_that_is_not_there_cannot_be_chosen(studios, label):
+    with pytest.raises(UserError, match=re.escape("pixelsnail (models) or diffusion (other)")):
+        named(studios, label)
 
 
 @pytest.mark.skipif(bool(find_spec("gradio")), reason="Gradio is installed here")
@@ -142,7 +260,7 @@ def url(run: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "-m", "apps.cli", "demo", "--port", str(port)],
+        [sys.executable, "-m", "apps.cli", "demo", "--port", str(port), *SERVED],
         cwd=run, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -180,45 +298,224 @@ def test_the_page_listens_on_loopback_alone(url):
         (["a", 10**6, 0, 2.0, 1.0], "expected a number from 1 to 16|maximum"),
         (["a", 1, "x", 2.0, 1.0], "seed|number|could not convert"),
         (["<img src=x onerror=alert(1)> " * 9, 1, 0, 2.0, 1.0], "&lt;img src=x"),
+        (["a", 1, 0, 2.0, 1.0, 4, "none"], "none"),
+        (["a", 1, 0, 2.0, 1.0, 0, OTHER], "steps|minimum"),
     ],
 )
 def test_a_forged_request_gets_one_line_and_the_page_lives_on(url, request_, said):
     from gradio_client import Client
 
     client = Client(url, verbose=False, analytics_enabled=False)
+    _refused(client, request_, "/paint", said)
+    assert client.predict("A red square", 1, 0, 2.0, 1.0, api_name="/paint")[0]
+
+
+def _refused(client, request, name: str, said: str) -> None:
     with pytest.raises(Exception) as told:  # noqa: PT011 of whatever kind the client has
-        client.predict(*request_, api_name="/paint")
+        client.predict(*request, api_name=name)
     line = str(told.value).splitlines()
     assert len(line) == 1
     assert re.search(said, line[0]), line[0]
-    assert client.predict("A red square", 1, 0, 2.0, 1.0, api_name="/paint")[0]
+
+
+@needs_gradio
+@pytest.mark.parametrize(
+    ("index", "mask", "said"),
+    [
+        (0, None, "no area is marked"),
+        (0, "f" * 65, "the mask: expected 64"),
+        (0, 7, "the mask: expected 64"),
+        (0, {"path": "/etc/passwd"}, "the mask: expected 64"),
+        (1, HALF, "painted just now"),
+        (-1, HALF, "painted just now"),
+        (None, HALF, "painted just now"),
+        ("x", HALF, "painted just now"),
+    ],
+)
+def test_a_forged_mask_gets_one_line_and_the_page_lives_on(url, index, mask, said):
+    from gradio_client import Client
+
+    client = Client(url, verbose=False, analytics_enabled=False)
+    dials = [1, 0, 2.0, 1.0, 2, OTHER]
+    client.predict("A red square", *dials, api_name="/paint")
+    _refused(client, [index, mask, "A red square", *dials], "/repaint", said)
+    anew = client.predict(0, CORNER, "A blue square", *dials, api_name="/repaint")
+    assert len(anew["value"] if isinstance(anew, dict) else anew) == 2
+
+
+@needs_gradio
+def test_a_request_takes_the_largest_mask_and_nothing_larger(url):
+    """The longest prompts, as JSON writes them at worst, beside the mask of 256 pixels a side."""
+    dials = [1, 0, 2.0, 1.0, 2, OTHER]
+    longest = json.dumps({"data": [0, "f" * (256 * 256 // 4), "\u202e" * 2000, *dials]})
+    for body, status in ((longest, 200), (longest + " " * 64 * 1024, 413)):
+        told = requests.post(
+            f"{url}/gradio_api/call/repaint",
+            data=body,
+            headers={"Content-Type": "application/json"},
+            timeout=60,
+        )
+        assert told.status_code == status, told.text
+    chunks = iter([b"x" * 65536] * 2)  # whose length no header tells
+    assert requests.post(f"{url}/gradio_api/queue/join", data=chunks, timeout=60).status_code == 413
+    sent = requests.post(
+        f"{url}/gradio_api/upload", files={"files": ("a.png", b"x" * 2048)}, timeout=60
+    )
+    assert sent.status_code == 413
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=100_000)  # milliseconds; on a machine that is busy
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+SCREENS = [(390, "dark"), (1280, "light")]
 
 
 @needs_gradio
 @needs_browser
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_a_person_paints_and_asks_whether_it_was_copied(url, width, scheme, tmp_path):
-    from playwright.sync_api import expect, sync_playwright
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
+def test_a_person_paints_and_asks_whether_it_was_copied(url, browser, width, scheme):
+    from playwright.sync_api import expect
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        elsewhere: list[str] = []
-        page.on("request", lambda asked: elsewhere.append(asked.url))
-        page.goto(url)
-        page.get_by_label("Prompts, one a line").fill("A red square\nA blue square")
-        page.get_by_role("button", name="Paint", exact=True).click()
-        pictures = page.locator(".pictures .thumbnail-item img")
-        expect(pictures).to_have_count(4, timeout=60_000)
-        pictures.first.click()
-        verdict = page.get_by_label("Has it copied?")
-        expect(verdict).to_have_value(re.compile("Distance 0"), timeout=60_000)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        page.get_by_label("Prompts, one a line").fill("\u202e")
-        page.get_by_role("button", name="Paint", exact=True).click()
-        expect(page.get_by_text("prompt 1 is empty")).to_be_visible(timeout=60_000)
-        browser.close()
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    elsewhere: list[str] = []
+    page.on("request", lambda asked: elsewhere.append(asked.url))
+    page.goto(url)
+    page.get_by_label("Prompts, one a line").fill("A red square\nA blue square")
+    page.get_by_role("button", name="Paint", exact=True).click()
+    pictures = page.locator(".pictures .grid-container img")
+    expect(pictures).to_have_count(4)
+    pictures.first.click()
+    verdict = page.get_by_label("Has it copied?")
+    expect(verdict).to_have_value(re.compile("Distance 0"))
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_label("Prompts, one a line").fill("\u202e")
+    page.get_by_role("button", name="Paint", exact=True).click()
+    expect(page.get_by_text("prompt 1 is empty")).to_be_visible()
     assert all(asked.startswith((url, "data:", "blob:")) for asked in elsewhere)
+    page.close()
+
+
+@needs_gradio
+@needs_browser
+@pytest.mark.parametrize(
+    ("width", "scheme", "prior", "strokes"),
+    [
+        (*SCREENS[0], OTHER, [((0.3, 0.3), (0.45, 0.4))]),
+        (*SCREENS[1], "pixelsnail (models)", [((0.02, y), (0.98, y)) for y in (0.625, 0.875)]),
+    ],
+)
+def test_an_area_marked_by_the_mouse_is_painted_anew(url, browser, width, scheme, prior, strokes):
+    from playwright.sync_api import expect
+
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.goto(url)
+    page.get_by_label(prior).check()
+    page.get_by_label("Prompts, one a line").fill("A red square")
+    page.get_by_role("button", name="Paint", exact=True).click()
+    pictures = page.locator(".pictures .grid-container img")
+    expect(pictures).to_have_count(2)
+    page.get_by_role("button", name="Paint the area anew").click()
+    expect(page.get_by_text("open a picture that was painted")).to_be_visible()
+    pictures.nth(1).click()
+    expect(page.get_by_label("What the picture is to show")).to_have_value("A red square")
+    page.get_by_role("button", name="Paint the area anew").click()
+    expect(page.get_by_text("no area is marked")).to_be_visible()
+    for stroke in strokes:
+        _drag(page, *stroke)
+    page.get_by_role("button", name="Paint the area anew").click()
+    expect(pictures).to_have_count(4)
+    _, before, *anew = (_pixels(page, picture) for picture in pictures.all())
+    marked = np.logical_or.reduce([_marked(*stroke) for stroke in strokes])
+    for after in anew:
+        changed = (after != before).any(axis=-1)
+        assert changed[marked].any()
+        assert not changed[~marked].any()
+    assert not np.array_equal(*anew)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.close()
+
+
+@needs_gradio
+@needs_browser
+def test_what_one_prior_refuses_the_other_paints_by_the_same_marks(url, browser):
+    from playwright.sync_api import expect
+
+    page = browser.new_page()
+    page.goto(url)
+    page.get_by_label("Prompts, one a line").fill("A red square")
+    page.get_by_role("button", name="Paint", exact=True).click()
+    pictures = page.locator(".pictures .grid-container img")
+    expect(pictures).to_have_count(2)
+    pictures.first.click()
+    expect(page.get_by_label("What the picture is to show")).to_have_value("A red square")
+    page.get_by_role("button", name="Mark the lower half").click()
+    page.get_by_role("button", name="Clear the marks").click()
+    _drag(page, (0.2, 0.2), (0.3, 0.2))
+    anew = page.get_by_role("button", name="Paint the area anew")
+    anew.click()
+    expect(page.get_by_text("draws a picture's codes row by row")).to_be_visible()
+    page.get_by_label(OTHER).check()
+    expect(page.get_by_role("spinbutton", name="Guidance by the text")).to_have_value("3")
+    anew.click()
+    expect(pictures).to_have_count(4)
+    changed = (_pixels(page, pictures.first) != _pixels(page, pictures.last)).any(axis=-1)
+    assert changed.any()
+    assert not changed[CELL * 2 :].any()
+    page.close()
+
+
+@needs_gradio
+@needs_browser
+def test_the_dials_of_a_prior_are_those_that_it_was_judged_with(url, browser):
+    from playwright.sync_api import expect
+
+    page = browser.new_page()
+    page.goto(url)
+    guidance = page.get_by_role("spinbutton", name="Guidance by the text")
+    steps = page.get_by_role("spinbutton", name="Steps of the prior")
+    expect(guidance).to_have_value("1.5")
+    expect(steps).to_have_count(0)
+    expect(page.get_by_text("only a picture's end anew")).to_be_visible()
+    page.get_by_label(OTHER).check()
+    expect(guidance).to_have_value("3")
+    expect(steps).to_have_value("4")
+    expect(page.get_by_text("can paint any area anew")).to_be_visible()
+    page.close()
+
+
+def _drag(page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """With the mouse over the canvas, from one place to another, in shares of its sides."""
+    canvas = page.locator(".area canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    page.mouse.move(*places[1], steps=5)
+    page.mouse.up()
+
+
+def _marked(start: tuple[float, float], end: tuple[float, float]) -> np.ndarray:
+    """(SIDE, SIDE): what a stroke from one place to another may mark, a quarter pixel wider."""
+    centres = (np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1) + 0.5) / SIDE
+    along = np.subtract(end, start)
+    share = ((centres - start) @ along / (along @ along)).clip(0, 1)[..., None]
+    gap = np.linalg.norm(centres - start - share * along, axis=-1)
+    return gap <= 1 / 16 + 0.25 / SIDE
+
+
+def _pixels(page, picture) -> np.ndarray:
+    """A picture as the server sends it."""
+    content = page.request.get(picture.get_attribute("src")).body()
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
 
 
 def test_the_demos_versions_are_the_runs_but_for_the_two_that_gradio_wants_older():

@@ -24,7 +24,7 @@ MODULES = [
     for path in sorted((ROOT / room).rglob("*.py"))
 ]
 if find_spec("gradio") is None:  # an extra, in an environment of its own
-    MODULES.remove("apps.demo.page")
+    MODULES = [name for name in MODULES if name not in ("apps.demo.canvas", "apps.demo.page")]
 
 
 def disguised(at: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

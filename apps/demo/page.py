@@ -1,4 +1,4 @@
-"""The page, by Gradio: prompts and dials, a gallery, the training picture nearest to one of it."""
+"""The page, by Gradio: prompts and dials, a gallery, what becomes of a picture that is opened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-from apps.demo.studio import GUIDANCE, MAX_LETTERS, MAX_PICTURES, TEMPERATURE, Studio
+from apps.demo.asked import GUIDANCE, MAX_LETTERS, MAX_PICTURES, STEPS, TEMPERATURE
+from apps.demo.copied import TrainingPictures
+from apps.demo.studio import Shown, Studio, named, picked
 from pipeline.errors import UserError
 
 # Nothing of the page comes from elsewhere, nor does anything of its use go there.
@@ -21,65 +23,122 @@ except ImportError:
         "environment of its own"
     ) from None
 
+from apps.demo.canvas import canvas, with_cells, with_picture
+
 QUEUE = 20  # requests that wait; a further one is told that the page is busy
 KEPT = 600  # seconds that a painted picture stays on the disk
 SESSIONS = 100  # whose last pictures are remembered
+MAX_SHOWN = 64  # pictures of a session
+MAX_BODY = 64 * 1024  # bytes of a request: prompts of 2,000 letters and the mask of a large picture
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "painter"}
 FONTS = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
 CSS = """
 img { image-rendering: pixelated }
 .pictures .grid-container { grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)) !important }
+.wrap:has(> span.error) { display: none !important }  /* the message says it; this hides pictures */
 .nearest img { width: 100%; height: 100%; object-fit: contain }
 """
 FIRST = "Blue ship in a storm at night\nThree yellow birds perched at dawn"
-REPAINTING = "A part of a picture is painted anew from the shell: `codebrush repaint`."
 
 
-def page(studio: Studio) -> gr.Blocks:
-    """Build the page."""
-    settings = studio.settings
+def page(studios: list[Studio], training: TrainingPictures) -> gr.Blocks:
+    """Build the page of painters, the first of which is chosen."""
+    first = studios[0]
 
     def paint(
-        text: Any, number: Any, seed: Any, guidance: Any, temperature: Any,
+        text: Any, number: Any, seed: Any, guidance: Any, temperature: Any, steps: Any, prior: Any,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 Gradio finds it by this default
-    ) -> Iterator[tuple[Any, Any, Any, Any]]:  # fmt: skip
-        shown, originals = [], []
+    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        shown: list[Shown] = []
         progress(0, desc="reading the prompts")
         try:
-            wanted = studio.settings_of(guidance=guidance, temperature=temperature)
-            paintings = studio.paint(text, wanted, number=number, seed=seed)
+            studio = named(studios, prior)
+            wanted = studio.settings_of(guidance=guidance, temperature=temperature, steps=steps)
             total = len(text.splitlines()) * number if isinstance(text, str) else 1
-            for done, painting in enumerate(paintings, start=1):
-                caption = f"{painting.match:.2f} {painting.prompt}"
-                shown.append((studio.png(painting, wanted, seed=int(seed)), caption))
-                originals.append(painting.image)
+            for done, one in enumerate(
+                studio.paint(text, wanted, number=number, seed=seed), start=1
+            ):
+                shown.append(one)
                 progress(min(1.0, done / total), desc=f"{done} painted")
-                yield shown, originals, None, ""
+                yield _gallery(shown), shown, None, with_picture("", 0, 1), None, ""
         except UserError as error:
             raise _told(error) from None
 
-    def nearest(originals: Any, event: gr.SelectData) -> tuple[Any, str]:
+    def opened(shown: Any, prior: Any, event: gr.SelectData) -> tuple[Any, ...]:
         try:
-            found = studio.nearest(originals[_index(event, len(originals or []))])
+            one, cell = picked(shown, event.index), named(studios, prior).cells[0]
+        except UserError as error:
+            raise _told(error) from None
+        return event.index, with_picture(one.data_url, len(one.image), cell), one.prompt
+
+    def repaint(
+        shown: Any, index: Any, mask: Any, text: Any, number: Any, seed: Any, guidance: Any,
+        temperature: Any, steps: Any, prior: Any,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 Gradio finds it by this default
+    ) -> tuple[Any, ...]:  # fmt: skip
+        progress(0, desc="painting the area")
+        try:
+            studio = named(studios, prior)
+            wanted = studio.settings_of(guidance=guidance, temperature=temperature, steps=steps)
+            picture = picked(shown, index).image
+            anew = studio.repaint(picture, mask, text, wanted, number=number, seed=seed)
+            if len(shown) + len(anew) > MAX_SHOWN:
+                raise UserError(f"at most {MAX_SHOWN} pictures are shown: paint, to begin again")
+        except UserError as error:
+            raise _told(error) from None
+        every = [*shown, *anew]
+        return gr.Gallery(_gallery(every), selected_index=len(shown)), every
+
+    def nearest(shown: Any, event: gr.SelectData) -> tuple[Any, str]:
+        try:
+            found = training.nearest(picked(shown, event.index).image)
         except UserError as error:
             raise _told(error) from None
         return found.image, found.says
 
+    def dials_of(prior: Any) -> tuple[Any, ...]:
+        try:
+            studio = named(studios, prior)
+        except UserError as error:
+            raise _told(error) from None
+        judged = studio.settings
+        return (
+            judged.guidance_scale,
+            judged.temperature,
+            gr.Slider(value=judged.steps, visible=studio.family.in_steps),
+            with_cells(studio.cells[0]),
+            studio.repaints,
+        )
+
     with gr.Blocks(title="Codebrush", analytics_enabled=False, delete_cache=(KEPT, KEPT)) as built:
         gr.Markdown("# Codebrush\nSmall pictures from lines of text.")
-        originals = gr.State([], time_to_live=KEPT)
+        shown = gr.State([], time_to_live=KEPT)
+        index = gr.Number(None, visible=False)  # of the picture that is open
         with gr.Row():
             with gr.Column(scale=1):
                 text = gr.Textbox(
                     FIRST, label="Prompts, one a line", lines=4, max_length=MAX_LETTERS
                 )
+                prior = gr.Radio(
+                    [studio.label for studio in studios],
+                    value=first.label,
+                    label="Prior",
+                    visible=len(studios) > 1,
+                )
                 number = gr.Slider(1, MAX_PICTURES, 2, step=1, label="Pictures of each")
                 seed = gr.Number(0, label="Seed")  # without limits: the studio tells them better
                 guidance = gr.Slider(
-                    *GUIDANCE, settings.guidance_scale, step=0.1, label="Guidance by the text"
+                    *GUIDANCE, first.settings.guidance_scale, step=0.1, label="Guidance by the text"
                 )
                 temperature = gr.Slider(
-                    *TEMPERATURE, settings.temperature, step=0.05, label="Temperature"
+                    *TEMPERATURE, first.settings.temperature, step=0.05, label="Temperature"
+                )
+                steps = gr.Slider(
+                    *STEPS,
+                    first.settings.steps,
+                    step=1,
+                    label="Steps of the prior",
+                    visible=first.family.in_steps,
                 )
                 button = gr.Button("Paint", variant="primary")
             with gr.Column(scale=2):
@@ -91,7 +150,7 @@ def page(studio: Studio) -> gr.Blocks:
                     object_fit="contain",
                     interactive=False,
                 )
-                with gr.Row(visible=studio.knows_training):
+                with gr.Row(visible=training.here):
                     closest = gr.Image(
                         label="Nearest training picture",
                         elem_classes="nearest",
@@ -106,29 +165,60 @@ def page(studio: Studio) -> gr.Blocks:
                         interactive=False,
                         lines=3,
                     )
-                gr.Markdown(REPAINTING)
-        dials = [text, number, seed, guidance, temperature]
-        results = [gallery, originals, closest, verdict]
-        gr.on([button.click], paint, dials, results, api_name="paint", **ONE_AT_A_TIME)
-        if studio.knows_training:
-            gallery.select(
-                nearest, [originals], [closest, verdict], api_name=False, **ONE_AT_A_TIME
-            )
+                gr.Markdown("## Paint an area anew")
+                with gr.Row():
+                    with gr.Column(min_width=280):
+                        area = canvas(first.cells[0])
+                    with gr.Column(min_width=280):
+                        anew = gr.Textbox(
+                            label="What the picture is to show", max_length=MAX_LETTERS
+                        )
+                        repaint_button = gr.Button("Paint the area anew")
+                        gr.Markdown("Number, seed and the other dials hold here, too.")
+                        repaints = gr.Markdown(first.repaints)
+        dials = [number, seed, guidance, temperature, steps, prior]
+        gr.on(
+            [button.click],
+            paint,
+            [text, *dials],
+            [gallery, shown, index, area, closest, verdict],
+            api_name="paint",
+            show_progress_on=[gallery],
+            **ONE_AT_A_TIME,
+        )
+        gr.on(
+            [repaint_button.click],
+            repaint,
+            [shown, index, area, anew, *dials],
+            [gallery, shown],
+            api_name="repaint",
+            show_progress_on=[gallery],
+            **ONE_AT_A_TIME,
+        )
+        gallery.select(opened, [shown, prior], [index, area, anew], api_name=False)
+        if training.here:
+            gallery.select(nearest, [shown], [closest, verdict], api_name=False, **ONE_AT_A_TIME)
+        prior.change(
+            dials_of, [prior], [guidance, temperature, steps, area, repaints], api_name=False
+        )
     built.queue(max_size=QUEUE, default_concurrency_limit=1)
     return built
 
 
-def serve(studio: Studio, *, host: str, port: int, wait: bool = True) -> str:
+def serve(
+    studios: list[Studio], training: TrainingPictures, *, host: str, port: int, wait: bool = True
+) -> str:
     """Serve the page; returns its address, or waits until it is interrupted."""
     normal, mono = FONTS
     try:
-        _, url, _ = page(studio).launch(
+        _, url, _ = page(studios, training).launch(
             server_name=host,
             server_port=port,
             share=False,
             quiet=True,
             max_threads=8,
-            max_file_size="1kb",  # nothing is sent to it
+            max_file_size="1kb",  # no file is sent to it: a mask is text
+            app_kwargs={"max_body_size": MAX_BODY},
             state_session_capacity=SESSIONS,
             allowed_paths=[],
             footer_links=[],
@@ -142,13 +232,10 @@ def serve(studio: Studio, *, host: str, port: int, wait: bool = True) -> str:
     return str(url)
 
 
+def _gallery(shown: list[Shown]) -> list[tuple[Any, str]]:
+    return [(one.png, one.caption) for one in shown]
+
+
 def _told(error: UserError) -> gr.Error:
     """One clear message; Gradio would take it for HTML."""
     return gr.Error(escape(str(error)), title="Not painted", print_exception=False)
-
-
-def _index(event: gr.SelectData, count: int) -> int:
-    index = event.index
-    if not isinstance(index, int) or not 0 <= index < count:
-        raise UserError("open a picture that was painted just now")
-    return index

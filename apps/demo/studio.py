@@ -1,171 +1,219 @@
-"""What the page can ask for, and how much: whatever a request says, it is checked here.
-
-Nothing here knows the page. A forged request gets the same one line as a slip of the hand.
-"""
+"""A painter of the page: what it paints when it is asked, as far as it may be asked."""
 
 from __future__ import annotations
 
+import base64
 import io
-import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from pipeline.data.images import load_images
-from pipeline.data.pairs import read_pairs
+from apps.demo.asked import (
+    GUIDANCE,
+    MAX_PICTURES,
+    SEED,
+    STEPS,
+    TEMPERATURE,
+    area_of,
+    between,
+    prompts_of,
+    whole,
+)
+from apps.painting import facts_of
 from pipeline.errors import UserError
-from pipeline.evaluation.copies import nearest_views
-from pipeline.evaluation.unmeasurable import Unmeasurable
+from pipeline.models.storage import model_name
 from pipeline.painter import Painter, Painting
 from pipeline.painter_folder import PainterFolder
 from pipeline.painting_files import save_png
 from pipeline.sampling_settings import PaintSettings
-from stages import layout
-
-MAX_LETTERS = 2000  # of all prompts of a request
-MAX_PICTURES = 16  # of a request; with the default's four candidates, one batch
-GUIDANCE, TEMPERATURE = (0.0, 8.0), (0.1, 2.0)
-MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """The training picture nearest to a generated one.
+class Family:
+    """What the page says of a family of priors.
+
+    Attributes:
+        name: as in the params.
+        in_steps: does it read the setting `steps`?
+        repaints: which area of a picture it can paint anew.
+    """
+
+    name: str
+    in_steps: bool
+    repaints: str
+
+
+FAMILIES = {
+    "PixelSNAIL": Family(
+        "pixelsnail",
+        in_steps=False,
+        repaints="This prior, PixelSNAIL, draws in reading order, so it can paint only "
+        "**a picture's end** anew: every cell from one on.",
+    ),
+    "MaskedDiffusion": Family(
+        "diffusion",
+        in_steps=True,
+        repaints="This prior, a masked diffusion, can paint **any area** anew.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of the page.
 
     Attributes:
         image: (H, W, 3) uint8.
-        says: is it a copy, in a line.
+        png: the same, as a file that says what it was painted from.
+        caption: what stands below it.
     """
 
     image: np.ndarray
-    says: str
+    prompt: str
+    png: Image.Image
+    caption: str
+
+    @property
+    def data_url(self) -> str:
+        """The picture inside of an address."""
+        stream = io.BytesIO()
+        Image.fromarray(self.image).save(stream, "PNG")
+        return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 class Studio:
-    """A painter, and the pictures that it learned from where they are here."""
+    """A painter that is loaded, and its family's words.
 
-    def __init__(self, found: PainterFolder, run: Path) -> None:
-        self.painter, self.run = Painter.load(found), run
+    Attributes:
+        settings: what it was judged with.
+        label: how a person tells it from the page's others.
+    """
+
+    def __init__(self, found: PainterFolder, name: str) -> None:
+        self.found, self.painter = found, Painter.load(found)
         self.settings = found.settings
+        self.family = FAMILIES[model_name(found.parts["prior"])]
+        self.label = f"{self.family.name} ({name})"
 
-    def settings_of(self, *, guidance: Any, temperature: Any) -> PaintSettings:
-        """The judged settings, but for two.
+    @property
+    def cells(self) -> list[int]:
+        """Sides of the cells of its grids of codes in pixels, the coarsest level's first."""
+        shapes = self.painter.decoder.vqvae.level_shapes
+        return [self.painter.image_size // height for height, _ in shapes]
+
+    @property
+    def repaints(self) -> str:
+        """What it can paint anew, and what becomes of the rest, in Markdown."""
+        cells = " and of ".join(f"{cell} × {cell}" for cell in self.cells)
+        return (
+            f"{self.family.repaints} It draws by cells of {cells} pixels: one that you touch is "
+            "drawn as a whole and seen where you marked it. All else stays to the pixel."
+        )
+
+    def settings_of(self, *, guidance: Any, temperature: Any, steps: Any) -> PaintSettings:
+        """The judged settings, but for those of the page.
 
         Raises:
             UserError: one of them is no number, or out of its range.
         """
-        changes = {
-            "guidance_scale": _between("guidance", guidance, *GUIDANCE),
-            "temperature": _between("temperature", temperature, *TEMPERATURE),
+        changes: dict[str, float] = {
+            "guidance_scale": between("guidance", guidance, *GUIDANCE),
+            "temperature": between("temperature", temperature, *TEMPERATURE),
         }
+        if self.family.in_steps:
+            changes["steps"] = whole("steps", steps, *STEPS)
         return self.settings.model_copy(update=changes)
 
     def paint(
         self, text: Any, settings: PaintSettings, *, number: Any, seed: Any
-    ) -> Iterator[Painting]:
+    ) -> Iterator[Shown]:
         """Paint each line of `text` `number` times, one line after the other.
 
         Raises:
             UserError: something asked for is none, or too much.
         """
-        prompts = self._prompts(text)
-        number = _whole("number", number, 1, MAX_PICTURES)
+        prompts = prompts_of(text)
+        number = whole("number", number, 1, MAX_PICTURES)
         if len(prompts) * number > MAX_PICTURES:
             raise UserError(
                 f"{len(prompts)} prompts, {number} pictures of each: at most {MAX_PICTURES} at once"
             )
-        seed = _whole("seed", seed, 0, MAX_SEED)
+        seed = whole("seed", seed, *SEED)
         self.painter.blip.check_prompts(prompts)
         for prompt in prompts:
-            yield from self.painter.paint(prompt, settings, samples=number, seed=seed)
+            for painting in self.painter.paint(prompt, settings, samples=number, seed=seed):
+                yield self._shown(painting, settings, seed)
 
-    def _prompts(self, text: Any) -> list[str]:
-        if not isinstance(text, str):
-            raise UserError("prompts: expected text")
-        if len(text) > MAX_LETTERS:
-            raise UserError(f"{len(text)} letters: at most {MAX_LETTERS}")
-        prompts = list(dict.fromkeys(line for line in text.splitlines() if line.strip()))
-        if not prompts:
-            raise UserError("nothing to paint: write a line of text")
-        return prompts
-
-    def nearest(self, image: np.ndarray) -> Nearest:
-        """Has it copied? The training picture nearest to a picture (H, W, 3) uint8.
+    def repaint(
+        self,
+        picture: np.ndarray,
+        mask: Any,
+        text: Any,
+        settings: PaintSettings,
+        *,
+        number: Any,
+        seed: Any,
+    ) -> list[Shown]:
+        """Paint an area of a picture (H, H, 3) anew, `number` times; see `area_of` for the mask.
 
         Raises:
-            UserError: the training pictures are not on this machine, or cannot be compared.
+            UserError: something asked for is none, or too much, or the prior cannot paint this
+                area.
         """
-        try:
-            found = nearest_views(image[None], self.training)
-        except Unmeasurable as reason:
-            raise UserError(f"cannot be compared: {reason}") from None
-        row, distance = int(found.rows[0]), float(found.distances[0])
-        return Nearest(self.training[row], self._verdict(distance))
+        side = self.painter.image_size
+        if len(picture) != side:
+            raise UserError(
+                f"the picture is {len(picture)} pixels wide, {self.label} paints {side}"
+            )
+        area = area_of(mask, side)
+        prompt, *more = prompts_of(text)
+        if more:
+            raise UserError("an area is painted anew by one line of text")
+        number, seed = whole("number", number, 1, MAX_PICTURES), whole("seed", seed, *SEED)
+        paintings = self.painter.repaint(picture, area, prompt, settings, samples=number, seed=seed)
+        pixels = int(area.sum())
+        return [self._shown(painting, settings, seed, repainted=pixels) for painting in paintings]
 
-    def _verdict(self, distance: float) -> str:
-        if self.threshold is None:
-            return f"Distance {distance:.3f}; the run says nothing of what real pictures have."
-        told = "a copy" if distance < self.threshold else "no copy"
-        return (
-            f"Distance {distance:.3f}: {told}, by a threshold of {self.threshold:.3f} that one in "
-            "twenty real pictures stays below, which nobody can have copied."
-        )
-
-    @property
-    def knows_training(self) -> bool:
-        """Are the training pictures here?"""
-        return (self.run / layout.PAIRS).is_file() and (self.run / layout.IMAGES).is_dir()
-
-    @cached_property
-    def training(self) -> np.ndarray:
-        """All training pictures (N, H, W, 3) uint8 in the painter's size."""
-        if not self.knows_training:
-            raise UserError("the training pictures are not on this machine")
-        pairs = read_pairs(self.run / layout.PAIRS)
-        names = sorted({pair.image for pair in pairs if pair.split == "train" and pair.caption})
-        return load_images(self.run / layout.IMAGES, names, self.painter.image_size)
-
-    @cached_property
-    def threshold(self) -> float | None:
-        """Nearer than that is called a copy; None: the run has not measured it."""
-        table = self.run / layout.METRICS / "figures.tsv"
-        lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
-        for line in lines:
-            part, measure, value, *_ = [*line.split("\t"), "", "", ""]
-            if (part, measure) == ("pixels", "copies.threshold"):
-                return float(value)
-        return None
-
-    def png(self, painting: Painting, settings: PaintSettings, *, seed: int) -> Image.Image:
-        """A painting that, saved as a PNG, says what it was painted from."""
-        stream = io.BytesIO()
+    def _shown(
+        self, painting: Painting, settings: PaintSettings, seed: int, *, repainted: int = 0
+    ) -> Shown:
         facts = {
             "prompt": painting.prompt,
             "seed": str(seed),
             "sample": str(painting.sample),
             "match": f"{painting.match:.4f}",
-            "settings": json.dumps(settings.model_dump()),
+            **facts_of(self.found, settings),
         }
+        caption = f"{painting.match:.2f} {painting.prompt}"
+        if repainted:
+            facts["repainted"] = f"{repainted} pixels of another picture"
+            caption = f"{caption} (repainted)"
+        stream = io.BytesIO()
         save_png(stream, painting.image, facts)
-        return Image.open(stream)
+        return Shown(painting.image, painting.prompt, Image.open(stream), caption)
 
 
-def _whole(name: str, value: Any, low: int, high: int) -> int:
-    number = _between(name, value, low, high)
-    if number != int(number):
-        raise UserError(f"{name} = {number}: expected a whole number")
-    return int(number)
+def named(studios: list[Studio], label: Any) -> Studio:
+    """The studio of that label.
+
+    Raises:
+        UserError: there is none.
+    """
+    for studio in studios:
+        if studio.label == label:
+            return studio
+    raise UserError(f"prior: expected {' or '.join(studio.label for studio in studios)}")
 
 
-def _between(name: str, value: Any, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{name}: expected a number from {low:g} to {high:g}")
-    if not low <= value <= high:
-        raise UserError(f"{name} = {value:g}: expected a number from {low:g} to {high:g}")
-    return float(value)
+def picked(shown: Any, index: Any) -> Shown:
+    """The picture of that number among those shown.
+
+    Raises:
+        UserError: there is none.
+    """
+    if index not in range(len(shown or [])):
+        raise UserError("open a picture that was painted just now")
+    return shown[int(index)]

@@ -1,0 +1,86 @@
+"""Has it copied? The pictures that were learned from, where they are here, and the nearest one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.data.images import load_images
+from pipeline.data.pairs import read_pairs
+from pipeline.errors import UserError
+from pipeline.evaluation.copies import nearest_views
+from pipeline.evaluation.unmeasurable import Unmeasurable
+from stages import layout
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The training picture nearest to a generated one.
+
+    Attributes:
+        image: (H, W, 3) uint8.
+        says: is it a copy, in a line.
+    """
+
+    image: np.ndarray
+    says: str
+
+
+class TrainingPictures:
+    """Those of the run in a folder; all painters of a page share them."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self._views: dict[int, np.ndarray] = {}
+
+    @property
+    def here(self) -> bool:
+        """Are they on this machine?"""
+        return (self.run / layout.PAIRS).is_file() and (self.run / layout.IMAGES).is_dir()
+
+    def views(self, side: int) -> np.ndarray:
+        """All of them (N, side, side, 3) uint8; read once for each side."""
+        if not self.here:
+            raise UserError("the training pictures are not on this machine")
+        if side not in self._views:
+            pairs = read_pairs(self.run / layout.PAIRS)
+            names = sorted({pair.image for pair in pairs if pair.split == "train" and pair.caption})
+            self._views[side] = load_images(self.run / layout.IMAGES, names, side)
+        return self._views[side]
+
+    def nearest(self, image: np.ndarray) -> Nearest:
+        """The one nearest to a picture (H, H, 3) uint8.
+
+        Raises:
+            UserError: they are not on this machine, or cannot be compared.
+        """
+        views = self.views(len(image))
+        try:
+            found = nearest_views(image[None], views)
+        except Unmeasurable as reason:
+            raise UserError(f"cannot be compared: {reason}") from None
+        row, distance = int(found.rows[0]), float(found.distances[0])
+        return Nearest(views[row], self._verdict(distance))
+
+    def _verdict(self, distance: float) -> str:
+        if self.threshold is None:
+            return f"Distance {distance:.3f}; the run says nothing of what real pictures have."
+        told = "a copy" if distance < self.threshold else "no copy"
+        return (
+            f"Distance {distance:.3f}: {told}, by a threshold of {self.threshold:.3f} that one in "
+            "twenty real pictures stays below, which nobody can have copied."
+        )
+
+    @cached_property
+    def threshold(self) -> float | None:
+        """Nearer than that is called a copy; None: the run has not measured it."""
+        table = self.run / layout.METRICS / "figures.tsv"
+        lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
+        for line in lines:
+            part, measure, value, *_ = [*line.split("\t"), "", "", ""]
+            if (part, measure) == ("pixels", "copies.threshold"):
+                return float(value)
+        return None
