@@ -118,7 +118,7 @@ class Run:
         """The cell's prior, and the seconds of the processor that it took."""
         taken = cell.folder.with_suffix(".json")
         if not taken.exists():
-            _, schema, task = PRIORS[cell.family]
+            schema, task = PRIORS[cell.family]
             section = {**read_yaml(layout.PARAMS)[cell.family], **cell.changes}
             section["steps"] *= cell.budget
             settings = schema(**tuples(section))

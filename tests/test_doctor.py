@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from reviewed import make
 from tiny import ROOT, change, make_project
 
-from apps.doctor import disks
+from apps.doctor import disks, repository, timing
 from apps.doctor.finding import Finding
 from apps.doctor.findings import findings
 from apps.doctor.repository import staleness
-from apps.doctor.speed import training_seconds
-from apps.doctor.timing import timings
+from apps.doctor.timing import measured, timings
+from pipeline.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("fresh")
+    make_project(folder)
+    return folder
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    make_project(tmp_path)
-    return tmp_path
+def project(fresh: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(fresh, tmp_path, dirs_exist_ok=True)
 
 
 def said(project: Path) -> dict[str, list[Finding]]:
@@ -108,6 +116,22 @@ def test_the_cache_is_the_one_that_dvc_is_told_to_use(project, tmp_path_factory)
     assert line.startswith("DVC says: ")
 
 
+def test_what_dvc_cannot_make_is_one_line(project):
+    shutil.rmtree(project / ".dvc/tmp", ignore_errors=True)
+    (project / ".dvc/tmp").touch()
+    with pytest.raises(UserError, match=r"^DVC says: .*\.dvc/tmp"):
+        repository.cache_folder(project)
+
+
+def test_a_cache_that_changes_as_it_is_measured_is_no_failure(project, monkeypatch):
+    def changing(folder: Path) -> int:
+        raise FileNotFoundError(2, "No such file or directory", str(folder / "files/a"))
+
+    monkeypatch.setattr(repository, "size_of", changing)
+    assert "cannot be measured now: No such file" in cache(project)
+    assert failures(project) == []
+
+
 def test_each_disk_that_a_run_writes_to_is_told_once(monkeypatch):
     devices = {"project": 1, "cache": 2, "checkpoints": 1}
     free = {1: 5e9, 2: 0.05e9}
@@ -135,6 +159,35 @@ def test_a_place_that_is_not_there_yet_lies_where_it_will_be_made(tmp_path):
     assert disks.nearest(tmp_path) == tmp_path
 
 
+def test_a_folder_that_may_not_be_entered_lies_on_its_disk_and_checkpoints_in_it_fail(
+    project, tmp_path_factory, monkeypatch
+):
+    closed = tmp_path_factory.mktemp("closed")
+    stat = os.stat
+
+    def refused(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        if not isinstance(path, int) and closed in Path(os.fsdecode(path)).parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", refused)  # root may enter every folder
+    monkeypatch.setenv("CODEBRUSH_SCRATCH", str(closed / "scratch"))
+    assert disks.nearest(closed / "scratch") == closed
+    found = list(repository.repository(project))
+    assert any("checkpoints" in finding.says for finding in found if finding.about == "disk")
+    fails = [finding.says for finding in found if finding.fails]
+    assert fails == [f"{closed / 'scratch'} cannot be read: Permission denied"]
+
+
+def test_a_drive_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(disks.os.path, "exists", lambda path: False)
+    place = Path("Z:/checkpoints")
+    (finding,) = disks.disks({"checkpoints": place})
+    assert finding.says == f"{place}, for checkpoints, cannot be reached"
+    assert finding.fails
+    assert repository._cache(place).says == f"its cache, {place}, cannot be reached"
+
+
 def test_what_is_no_repository_is_named(tmp_path):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     assert "is no DVC repository" in failures(tmp_path)[0]
@@ -154,7 +207,7 @@ def times(project: Path) -> list[str]:
 
 def test_every_training_is_timed_by_steps_of_the_stages_own_loop(project):
     # Two precisions: accelerate keeps to one in a process.
-    change(project, {"vqvae": {"precision": "bf16"}})
+    change(project, {"blip": {"precision": "bf16"}})
     computing, blip, vqvae, decoder, prior, total = times(project)
     assert "computing on" in computing
     for says, name in ((blip, "BLIP"), (vqvae, "VQ-VAE"), (decoder, "decoder"), (prior, "Pixel")):
@@ -163,17 +216,54 @@ def test_every_training_is_timed_by_steps_of_the_stages_own_loop(project):
     assert "of training on this machine" in total
 
 
-def test_the_other_prior_is_timed_as_well(project):
-    assert training_seconds("train_diffusion", project / "params.yaml") > 0
+def test_the_other_prior_is_timed_as_well_and_too_large_a_model_named_with_torchs_own_line(project):
+    change(project, {"decoder": {"channels": [8 * 10**13, 16]}})  # more than can be addressed
+    trainings = measured(["train_diffusion", "train_decoder"], project / "params.yaml")
+    stage, seconds, _ = next(trainings)
+    assert stage == "train_diffusion"
+    assert seconds > 0
+    with pytest.raises(UserError, match="^train_decoder ends in its first steps: .*memory"):
+        next(trainings)
 
 
-def test_a_training_that_does_not_get_through_fails_and_a_blip_of_others_is_not_guessed(project):
-    change(project, {"pretrained": {"blip": "fetch"}, "vqvae": {"n_embed": 10**13}})
-    unknown, fails = timings(project / "params.yaml")
+def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, second: str) -> None:
+    """What is started instead of the measurement: its first stage goes well, then `second`."""
+    package = folder / "apps/doctor"
+    package.mkdir(parents=True)
+    for place in (package.parent, package):
+        (place / "__init__.py").touch()
+    (package / "speed.py").write_text(
+        "import json, os, signal, sys\n"
+        "print('measuring: 8/8 in 1.2 s', file=sys.stderr, flush=True)\n"
+        "print(json.dumps({'seconds': 6.0, 'torch': 'none'}), flush=True)\n"
+        f"{second}\n"
+    )
+    monkeypatch.setattr(timing, "CODE", folder)
+
+
+def test_a_training_that_the_system_kills_fails_and_a_blip_of_others_is_not_guessed(
+    project, tmp_path_factory, monkeypatch
+):
+    kill = "os.kill(os.getpid(), signal.SIGKILL)"
+    stand_in(tmp_path_factory.mktemp("code"), monkeypatch, kill)
+    change(project, {"pretrained": {"blip": "fetch"}})
+    unknown, _, vqvae, fails = timings(project / "params.yaml")
     assert "its sizes are not known" in unknown.says
     assert unknown.warns
-    assert "train_vqvae ends in its first steps" in fails.says
+    assert vqvae.says == "VQ-VAE trains for about 6 seconds"
+    assert fails.says == "train_decoder: killed by signal 9; no memory for it, perhaps"
     assert fails.fails
+
+
+@pytest.mark.parametrize(
+    ("second", "why"), [("sys.exit('out of it')", "out of it"), ("sys.exit(3)", "no memory")]
+)
+def test_the_progress_of_a_training_is_not_why_the_next_one_ended(
+    project, tmp_path_factory, monkeypatch, second, why
+):
+    stand_in(tmp_path_factory.mktemp("code"), monkeypatch, second)
+    with pytest.raises(UserError, match=f"^train_decoder ends in its first steps: {why}"):
+        list(measured(["train_vqvae", "train_decoder"], project / "params.yaml"))
 
 
 def test_a_stale_lock_is_told_with_the_stages_that_run_again_and_why(tmp_path, monkeypatch):

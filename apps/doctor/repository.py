@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -49,23 +50,32 @@ def cache_folder(root: Path) -> Path:
     """Where DVC keeps what stages made, by its own settings; what `dvc cache dir` says.
 
     Raises:
-        UserError: DVC cannot read its settings.
+        UserError: DVC cannot read its settings, or start.
     """
-    from dvc.exceptions import DvcException  # here, for DVC takes a quarter of a second
-    from dvc.repo import Repo
-
     try:
+        from dvc.repo import Repo  # here, for it takes a quarter of a second
+
+        logging.getLogger("dvc").setLevel(logging.CRITICAL)  # no warnings between the findings
         with Repo(str(root)) as repo:
             return Path(repo.cache.local_cache_dir)
-    except DvcException as error:
-        raise UserError(f"DVC says: {' '.join(str(error).split())}") from None
+    except ImportError:
+        raise UserError("dvc is not installed") from None
+    except Exception as error:  # of many kinds: of the settings, of files that DVC makes
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"DVC says: {said}") from None
 
 
 def _cache(cache: Path) -> Finding:
     above = nearest(cache)
+    if above is None:
+        return Finding("DVC", f"its cache, {cache}, cannot be reached", fails=True)
     if not (above.is_dir() and os.access(above, os.W_OK)):
         return Finding("DVC", f"its cache, {cache}, cannot be written to", fails=True)
-    return Finding("DVC", f"its cache, {cache}, holds {size_of(cache) / 1e9:.2f} GB")
+    try:
+        return Finding("DVC", f"its cache, {cache}, holds {size_of(cache) / 1e9:.2f} GB")
+    except OSError as error:  # a run at work moves files
+        says = f"its cache, {cache}, cannot be measured now: {error.strerror}"
+        return Finding("DVC", says, warns=True)
 
 
 def staleness(root: Path) -> Iterator[Finding]:
@@ -112,7 +122,13 @@ def _holders(entry: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _stray_checkpoints(scratch: Path) -> Iterator[Finding]:
-    stages = [folder for folder in scratch.glob("*/") if any(folder.rglob("*.safetensors"))]
+    try:
+        stages = [folder for folder in scratch.glob("*/") if any(folder.rglob("*.safetensors"))]
+    except FileNotFoundError:  # a run at work clears them away
+        return
+    except OSError as error:
+        yield Finding("checkpoints", f"{scratch} cannot be read: {error.strerror}", fails=True)
+        return
     if stages:
         names = ", ".join(sorted(folder.name for folder in stages))
         yield Finding("checkpoints", f"kept of {names}: the very same run goes on from them")

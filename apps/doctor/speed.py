@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from apps.doctor.timing import MEASURING
 from pipeline.codes.captioned import CaptionedCodes
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.condition import TextCondition
@@ -42,9 +43,10 @@ from pipeline.training.pixelsnail_settings import PixelSNAILSettings
 from pipeline.training.vqvae import VQVAETask
 from pipeline.training.vqvae_settings import VQVAESettings
 
-PRIORS: dict[str, tuple[str, Any, Any]] = {
-    "pixelsnail": ("PixelSNAIL", PixelSNAILSettings, PixelSNAILTask),
-    "diffusion": ("diffusion", DiffusionSettings, DiffusionTask),
+# Of each family: its section's schema, and its task.
+PRIORS: dict[str, tuple[Any, Any]] = {
+    "pixelsnail": (PixelSNAILSettings, PixelSNAILTask),
+    "diffusion": (DiffusionSettings, DiffusionTask),
 }
 WARM_UP, TIMED = 2, 5  # steps; the first starts the codebook, and fills caches
 WORDS = 12  # tokens of a caption, about the default's
@@ -79,7 +81,7 @@ def training_seconds(stage: str, params: Path) -> float:
     """
     torch.manual_seed(0)
     family = stage.removeprefix("train_")
-    _, schema, prior_task = PRIORS.get(family, ("", None, None))
+    schema, prior_task = PRIORS.get(family, (None, None))
     settings: Any
     if stage == "finetune_blip":
         settings = load_section(params, "blip", BlipSettings)
@@ -111,7 +113,7 @@ def _seconds(task: Task, settings: Any, *, by_muon: Collection[str] = ()) -> flo
             accelerator=build_accelerator(settings.precision),
             checkpoints=Checkpoints(Path(folder)),
             seed=0,
-            label="measuring",
+            label=MEASURING,
             write_curve=lambda curve: None,
             by_muon=by_muon,
         )

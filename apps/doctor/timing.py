@@ -24,6 +24,7 @@ from stages.__main__ import MACHINE
 from stages.layout import FAMILY
 
 CODE = Path(__file__).resolve().parents[2]  # its folder goes first on the path of `python -m`
+MEASURING = "measuring"  # what the lines of progress in that process are of
 # Of each training stage: its section of params.yaml, and what people call it.
 TRAININGS = {
     "finetune_blip": ("blip", "BLIP"),
@@ -88,9 +89,17 @@ def measured(stages: Sequence[str], params: Path) -> Iterator[tuple[str, float, 
                 yield left.pop(0), facts["seconds"], facts["torch"]
             process.wait()
             said.seek(0)
-            last = said.read().strip().splitlines()[-1:] or ["no memory for it, perhaps"]
+            lines = [line for line in said if line.strip() and not line.startswith(f"{MEASURING}:")]
         if left:
-            raise UserError(f"{left[0]} ends in its first steps: {last[0][:160]}")
+            raise UserError(f"{left[0]}{_end(process.returncode, lines)}")
+
+
+def _end(status: int, lines: Sequence[str]) -> str:
+    """How the process ended, by its exit status and what it wrote on stderr."""
+    if status < 0:
+        return f": killed by signal {-status}; no memory for it, perhaps"
+    last = lines[-1].strip() if lines else "no memory for it, perhaps"
+    return f" ends in its first steps: {last[:160]}"
 
 
 def _minutes(seconds: float) -> str:
