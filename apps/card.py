@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from apps.families import UNREAD
 from apps.review.freshness import stale_stages
 from pipeline.errors import UserError
 from pipeline.models.storage import model_name
@@ -24,9 +25,6 @@ SOURCES = {
     "musti": "Pictures and texts of MUSTI (MediaEval), which are not part of this folder.",
 }
 OTHER = "A table of pictures and texts of whoever trained this; they are not part of this folder."
-
-# Settings of `generate` that only the other prior reads.
-UNUSED = {"PixelSNAIL": {"steps", "order", "remask_steps", "guidance_ramp"}}
 
 
 def model_card(run: Path, found: PainterFolder, *, size: int) -> str:
@@ -73,7 +71,7 @@ def _card(run: Path, found: PainterFolder, size: int) -> Iterator[str]:
     yield ""
     yield "| setting | value |"
     yield "| --- | --- |"
-    settings = found.settings.model_dump(exclude=UNUSED.get(prior))
+    settings = found.settings.model_dump(exclude=UNREAD[prior])
     yield from (f"| {name} | {value} |" for name, value in settings.items())
     yield ""
     yield "## Data"

@@ -183,13 +183,12 @@ def demo(
     found = {name: PainterFolder.find(name) for name in models or ["models"]}
     first = next(iter(found.values()))
     compute_as_judged(first.threads, first.instruction_set)
-    from apps.demo.copied import TrainingPictures
     from apps.demo.page import serve
     from apps.demo.studio import Studio
 
     studios = [Studio(folder, name) for name, folder in found.items()]
     print(f"http://{host}:{port}  (Ctrl+C ends it)", flush=True)
-    serve(studios, TrainingPictures(Path()), host=host, port=port)
+    serve(studios, host=host, port=port)
 
 
 def _passed_on(module: str) -> Callable[[typer.Context], None]:

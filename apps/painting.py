@@ -112,20 +112,24 @@ def _one_by_one(
         yield from painter.paint(part, settings, samples=samples, seed=seed)
 
 
-def save(painting: Painting, out: Path, *, seed: int, facts: Mapping[str, str]) -> Path:
-    """Write a painting's PNG, from whose facts it can be painted again; returns its path."""
-    from pipeline.painting_files import file_name, save_png
-
-    own = {
+def own_facts(painting: Painting, *, seed: int) -> dict[str, str]:
+    """What a picture's metadata say of itself; with `facts_of` it can be painted again."""
+    return {
         "prompt": painting.prompt,
         "seed": str(seed),
         "sample": str(painting.sample),
         "candidate": str(painting.chosen),
         "match": f"{painting.match:.4f}",
     }
+
+
+def save(painting: Painting, out: Path, *, seed: int, facts: Mapping[str, str]) -> Path:
+    """Write a painting's PNG, from whose facts it can be painted again; returns its path."""
+    from pipeline.painting_files import file_name, save_png
+
     stem = file_name(painting.prompt, painting.sample).removesuffix(".png")
     path = out / f"{stem}-seed-{seed}.png"
-    save_png(path, painting.image, {**own, **facts})
+    save_png(path, painting.image, {**own_facts(painting, seed=seed), **facts})
     return path
 
 

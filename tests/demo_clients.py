@@ -13,10 +13,23 @@ import statistics
 import threading
 import time
 from collections import Counter
+from typing import Any
+
+import requests
 
 PROMPTS = ("Blue ship in a storm at night", "Three yellow birds perched at dawn", "A red fish")
 HOSTILE = ("x" * 10_000, "\x00\x1b", "red " * 400)
 HOSTILE_MASKS = ("", "f" * 99, "\ud83d" * 4096, "f" * 50_000, "0" * 4096)
+
+
+def open_picture(client: Any, index: Any, prior: str) -> requests.Response:
+    """As a click on a picture does, of which the client knows nothing."""
+    body = {
+        "data": [None, prior],
+        "event_data": {"index": index, "value": None},
+        "session_hash": client.session_hash,
+    }
+    return requests.post(f"{client.src.rstrip('/')}/gradio_api/run/open", json=body, timeout=120)
 
 
 def live(
@@ -29,7 +42,7 @@ def live(
     patient = {"timeout": 120}  # as a browser is, which has no limit of five seconds
     client = Client(url, verbose=False, analytics_enabled=False, httpx_kwargs=patient)
     lower_half = "0" * (side * side // 8) + "f" * (side * side // 8)
-    shown = 0
+    shown, prior = 0, _first_prior(client)
     while time.monotonic() < until:
         hostile, again = chance.random() < 0.1, shown and chance.random() < 0.4
         prompt, mask = chance.choice(PROMPTS), lower_half
@@ -40,11 +53,12 @@ def live(
         begun = time.monotonic()
         try:
             if again:
-                told = client.predict(shown - 1, mask, prompt, 1, seed, api_name="/repaint")
-                count = len(told["value"])
+                open_picture(client, shown - 1, prior).raise_for_status()
+                told = client.predict(mask, prompt, 1, seed, api_name="/repaint")
+                count = len(told[0]["value"])
                 done = "repainted" if count == shown + 1 and not hostile else "wrong"
             else:
-                count = len(client.predict(prompt, 1, seed, api_name="/paint")[0])
+                count = len(client.predict(prompt, 1, seed, api_name="/paint")[0]["value"])
                 done = "painted" if count == 1 and not hostile else "wrong"
             shown = count
             counts[done] += 1
@@ -53,6 +67,11 @@ def live(
             line = str(error)
             busy = "queue" in line.lower()
             counts["refused" if hostile else "busy" if busy else f"failed: {line[:80]}"] += 1
+
+
+def _first_prior(client: Any) -> str:
+    parts = client.config["components"]
+    return next(part["props"]["value"] for part in parts if part["type"] == "radio")
 
 
 def main() -> None:

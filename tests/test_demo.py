@@ -18,11 +18,13 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import blips
 import numpy as np
 import pytest
 import requests
+from demo_clients import open_picture
 from painters import write_painter
 from PIL import Image
 from tiny import ROOT
@@ -74,8 +76,8 @@ def studio(studios: list[Studio]) -> Studio:
 
 
 @pytest.fixture(scope="module")
-def training(run: Path) -> TrainingPictures:
-    return TrainingPictures(run)
+def training(studio: Studio) -> TrainingPictures:
+    return studio.training
 
 
 def settings_of(studio: Studio, dials):
@@ -100,6 +102,7 @@ def test_each_line_is_painted_as_often_as_asked(studio):
     assert [one.png.text["sample"] for one in shown] == ["0", "1", "0", "1"]
     alone = next(iter(paint(studio, "A blue square")))
     assert np.array_equal(alone.image, shown[2].image)
+    assert all(one.image.base is None for one in shown)  # else it would keep its candidates
 
 
 @pytest.mark.parametrize(
@@ -118,6 +121,9 @@ def test_each_line_is_painted_as_often_as_asked(studio):
         ("a", {"number": True}, "number: expected a number"),
         ("a", {"seed": -1}, "seed = -1: expected a number from 0"),
         ("a", {"seed": None}, "seed: expected a number from 0"),
+        ("a", {"seed": 10**400}, "seed: expected a number from 0"),
+        ("a", {"seed": -(10**400)}, "seed: expected a number from 0"),
+        ("a", {"guidance": float("-inf")}, "guidance: expected a number from 0 to 8"),
         ("a", {"guidance": float("nan")}, "guidance: expected a number from 0 to 8"),
         ("a", {"guidance": "2"}, "guidance: expected a number"),
         ("a", {"temperature": 0}, "temperature = 0: expected a number from 0.1 to 2"),
@@ -145,8 +151,32 @@ def test_without_training_pictures_or_a_measured_threshold_nothing_is_claimed(tm
     training = TrainingPictures(tmp_path)
     assert not training.here
     assert training.threshold is None
-    with pytest.raises(UserError, match="not on this machine"):
+    with pytest.raises(UserError, match="learned from are not here"):
         training.nearest(np.zeros((SIDE, SIDE, 3), np.uint8))
+
+
+def test_a_painters_pictures_are_those_beside_its_own_models_from_wherever_it_is_loaded(
+    studios, run, tmp_path, monkeypatch
+):
+    """`other` lies in the same folder, as an export may; what it learned from is not known."""
+    assert [one.training.run for one in studios] == [run.resolve(), None]
+    assert not studios[1].training.here
+    with pytest.raises(UserError, match="learned from are not here"):
+        studios[1].training.nearest(np.zeros((SIDE, SIDE, 3), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "linked").symlink_to(run / "models")
+    assert TrainingPictures.of(PainterFolder.read("linked")).run == run.resolve()
+
+
+def test_what_a_painter_was_judged_with_may_be_asked_for(tmp_path):
+    judged = {"steps": 100, "guidance_scale": 12.0, "temperature": 0.05}
+    write_painter(tmp_path, family="diffusion", **judged)
+    studio = Studio(PainterFolder.read(tmp_path), "wide")
+    wanted = studio.settings_of(guidance=12.0, temperature=0.05, steps=100)
+    assert wanted == studio.settings
+    assert (studio.guidance, studio.temperature) == ((0.0, 12.0), (0.05, 2.0))
+    with pytest.raises(UserError, match="steps = 101: expected a number from 1 to 100"):
+        studio.settings_of(guidance=12.0, temperature=0.05, steps=101)
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -160,6 +190,8 @@ def test_a_picture_of_the_page_says_what_it_was_painted_from(studios, number):
     assert facts["models"] == studio.found.fingerprint
     again = studio.painter.paint(facts["prompt"], seed=int(facts["seed"]), **told)[0]
     assert np.array_equal(again.image, one.image)
+    assert facts["candidate"] == str(again.chosen)
+    assert one.painter == studio.label
 
 
 def test_each_prior_paints_anew_what_it_can_and_leaves_the_rest(studios):
@@ -244,6 +276,71 @@ def test_a_prior_that_is_not_there_cannot_be_chosen(studios, label):
         named(studios, label)
 
 
+@pytest.fixture(scope="module")
+def handlers(studios: list[Studio]):
+    """What the page does, by name, without a server."""
+    from apps.demo.page import page
+
+    return {one.api_name: one.fn for one in page(studios).fns.values() if one.api_name}
+
+
+@needs_gradio
+def test_what_was_open_is_closed_by_the_first_new_picture_alone(handlers, studio):
+    """A person may open one of them while the others are painted."""
+    first, *others = handlers["paint"]("A red square", 3, *list(DIALS.values())[1:], studio.label)
+    assert first[0].constructor_args["selected_index"] is None
+    assert first[2] is None
+    assert first[4:] == (None, "")
+    assert len(others) == 2
+    for after in others:
+        assert all(one == {"__type__": "update"} for one in after[2:])
+
+
+@needs_gradio
+def test_a_repainted_picture_is_the_open_one_and_nothing_is_said_of_the_one_before(
+    handlers, studios
+):
+    _, other = studios
+    picture = next(paint(studios[0], "A blue square"))
+    dials = [*DIALS.values(), other.label]
+    gallery, shown, one, area, text, *said = handlers["repaint"](
+        [picture], picture, CORNER, "A red square", *dials
+    )
+    assert gallery.constructor_args["selected_index"] == 1
+    assert shown == [picture, one]
+    assert area.constructor_args["picture"] == one.data_url
+    assert text == "A red square"
+    assert said == [None, ""]
+    assert one.painter == other.label
+
+
+@needs_gradio
+@pytest.mark.parametrize(
+    ("count", "number", "said"),
+    [(60, 5, "at most 64"), (0, 10**400, "number: expected"), (64, "x", "number: expected")],
+)
+def test_what_a_session_cannot_keep_is_not_painted(
+    handlers, studio, monkeypatch, count, number, said
+):
+    picture = next(paint(studio, "A blue square"))
+    monkeypatch.setattr(studio.painter, "repaint", lambda *_, **__: pytest.fail("it was painted"))
+    dials = [number, *list(DIALS.values())[1:], studio.label]
+    with pytest.raises(Exception, match=said):
+        handlers["repaint"]([picture] * count, picture, HALF, "A red square", *dials)
+
+
+@needs_gradio
+def test_a_request_has_room_for_the_mask_of_the_largest_painter():
+    from apps.demo.page import max_body
+
+    def sized(side: int) -> SimpleNamespace:
+        return SimpleNamespace(painter=SimpleNamespace(image_size=side))
+
+    assert max_body([sized(64)]) == 64 * 1024
+    longest = {"data": ["f" * (512 * 512 // 4), "\U0001f600" * 2000, *DIALS.values(), OTHER]}
+    assert max_body([sized(512), sized(64)]) > len(json.dumps(longest)) + 1024
+
+
 @pytest.mark.skipif(bool(find_spec("gradio")), reason="Gradio is installed here")
 def test_without_gradio_the_command_says_how_to_get_it(run):
     done = subprocess.run(
@@ -303,11 +400,16 @@ def test_the_page_listens_on_loopback_alone(url):
     ],
 )
 def test_a_forged_request_gets_one_line_and_the_page_lives_on(url, request_, said):
+    client = _client(url)
+    _refused(client, request_, "/paint", said)
+    assert client.predict("A red square", 1, 0, 2.0, 1.0, api_name="/paint")[0]["value"]
+
+
+def _client(url: str):
     from gradio_client import Client
 
-    client = Client(url, verbose=False, analytics_enabled=False)
-    _refused(client, request_, "/paint", said)
-    assert client.predict("A red square", 1, 0, 2.0, 1.0, api_name="/paint")[0]
+    patient = {"timeout": 120}  # its own five seconds are too few for a machine that is busy
+    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs=patient)
 
 
 def _refused(client, request, name: str, said: str) -> None:
@@ -320,34 +422,44 @@ def _refused(client, request, name: str, said: str) -> None:
 
 @needs_gradio
 @pytest.mark.parametrize(
-    ("index", "mask", "said"),
+    ("mask", "said"),
     [
-        (0, None, "no area is marked"),
-        (0, "f" * 65, "the mask: expected 64"),
-        (0, 7, "the mask: expected 64"),
-        (0, {"path": "/etc/passwd"}, "the mask: expected 64"),
-        (1, HALF, "painted just now"),
-        (-1, HALF, "painted just now"),
-        (None, HALF, "painted just now"),
-        ("x", HALF, "painted just now"),
+        (None, "no area is marked"),
+        ("f" * 65, "the mask: expected 64"),
+        (7, "the mask: expected 64"),
+        ({"path": "/etc/passwd"}, "the mask: expected 64"),
     ],
 )
-def test_a_forged_mask_gets_one_line_and_the_page_lives_on(url, index, mask, said):
-    from gradio_client import Client
-
-    client = Client(url, verbose=False, analytics_enabled=False)
+def test_a_forged_mask_gets_one_line_and_the_page_lives_on(url, mask, said):
+    client = _client(url)
     dials = [1, 0, 2.0, 1.0, 2, OTHER]
     client.predict("A red square", *dials, api_name="/paint")
-    _refused(client, [index, mask, "A red square", *dials], "/repaint", said)
-    anew = client.predict(0, CORNER, "A blue square", *dials, api_name="/repaint")
-    assert len(anew["value"] if isinstance(anew, dict) else anew) == 2
+    assert open_picture(client, 0, OTHER).ok
+    _refused(client, [mask, "A red square", *dials], "/repaint", said)
+    anew = client.predict(CORNER, "A blue square", *dials, api_name="/repaint")
+    assert len(anew[0]["value"]) == 2
+
+
+@needs_gradio
+def test_a_picture_that_is_not_ones_own_cannot_be_opened_and_a_new_painting_closes_it(url):
+    client = _client(url)
+    dials = [1, 0, 2.0, 1.0, 2, OTHER]
+    again = [CORNER, "A blue square", *dials]
+    _refused(client, again, "/repaint", "painted just now")
+    client.predict("A red square", *dials, api_name="/paint")
+    for forged in (1, -1, None, "x", {}, 10**400):
+        assert "painted just now" in open_picture(client, forged, OTHER).text
+    _refused(client, again, "/repaint", "painted just now")
+    assert open_picture(client, 0, OTHER).ok
+    client.predict("A blue square", *dials, api_name="/paint")
+    _refused(client, again, "/repaint", "painted just now")
 
 
 @needs_gradio
 def test_a_request_takes_the_largest_mask_and_nothing_larger(url):
     """The longest prompts, as JSON writes them at worst, beside the mask of 256 pixels a side."""
     dials = [1, 0, 2.0, 1.0, 2, OTHER]
-    longest = json.dumps({"data": [0, "f" * (256 * 256 // 4), "\u202e" * 2000, *dials]})
+    longest = json.dumps({"data": ["f" * (256 * 256 // 4), "\u202e" * 2000, *dials]})
     for body, status in ((longest, 200), (longest + " " * 64 * 1024, 413)):
         told = requests.post(
             f"{url}/gradio_api/call/repaint",
@@ -375,6 +487,16 @@ def browser() -> Iterator[object]:
         browser.close()
 
 
+def _page(browser, url: str, asked: list[str] | None = None, *, width=1280, scheme="light"):
+    """The demo in a window of its own; what it asks for is added to `asked`."""
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.set_default_timeout(100_000)  # milliseconds; on a machine that is busy
+    if asked is not None:
+        page.on("request", lambda one: asked.append(one.url))
+    page.goto(url)
+    return page
+
+
 SCREENS = [(390, "dark"), (1280, "light")]
 
 
@@ -384,10 +506,8 @@ SCREENS = [(390, "dark"), (1280, "light")]
 def test_a_person_paints_and_asks_whether_it_was_copied(url, browser, width, scheme):
     from playwright.sync_api import expect
 
-    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     elsewhere: list[str] = []
-    page.on("request", lambda asked: elsewhere.append(asked.url))
-    page.goto(url)
+    page = _page(browser, url, elsewhere, width=width, scheme=scheme)
     page.get_by_label("Prompts, one a line").fill("A red square\nA blue square")
     page.get_by_role("button", name="Paint", exact=True).click()
     pictures = page.locator(".pictures .grid-container img")
@@ -415,8 +535,7 @@ def test_a_person_paints_and_asks_whether_it_was_copied(url, browser, width, sch
 def test_an_area_marked_by_the_mouse_is_painted_anew(url, browser, width, scheme, prior, strokes):
     from playwright.sync_api import expect
 
-    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page.goto(url)
+    page = _page(browser, url, width=width, scheme=scheme)
     page.get_by_label(prior).check()
     page.get_by_label("Prompts, one a line").fill("A red square")
     page.get_by_role("button", name="Paint", exact=True).click()
@@ -448,8 +567,7 @@ def test_an_area_marked_by_the_mouse_is_painted_anew(url, browser, width, scheme
 def test_what_one_prior_refuses_the_other_paints_by_the_same_marks(url, browser):
     from playwright.sync_api import expect
 
-    page = browser.new_page()
-    page.goto(url)
+    page = _page(browser, url)
     page.get_by_label("Prompts, one a line").fill("A red square")
     page.get_by_role("button", name="Paint", exact=True).click()
     pictures = page.locator(".pictures .grid-container img")
@@ -469,6 +587,17 @@ def test_what_one_prior_refuses_the_other_paints_by_the_same_marks(url, browser)
     changed = (_pixels(page, pictures.first) != _pixels(page, pictures.last)).any(axis=-1)
     assert changed.any()
     assert not changed[CELL * 2 :].any()
+    # The new picture is the open one: unmarked, not yet compared; painting closes it.
+    expect(page.get_by_label("Has it copied?")).to_have_value("")
+    expect(page.locator(".pictures .preview")).to_have_count(1)
+    anew.click()
+    expect(page.get_by_text("no area is marked")).to_be_visible()
+    page.get_by_role("button", name="Paint", exact=True).click()
+    expect(pictures).to_have_count(2)
+    expect(page.locator(".pictures .preview")).to_have_count(0)
+    expect(page.locator(".area canvas")).to_be_hidden()
+    pictures.first.click()
+    expect(page.get_by_label("Has it copied?")).to_have_value(re.compile("learned from are not"))
     page.close()
 
 
@@ -477,8 +606,7 @@ def test_what_one_prior_refuses_the_other_paints_by_the_same_marks(url, browser)
 def test_the_dials_of_a_prior_are_those_that_it_was_judged_with(url, browser):
     from playwright.sync_api import expect
 
-    page = browser.new_page()
-    page.goto(url)
+    page = _page(browser, url)
     guidance = page.get_by_role("spinbutton", name="Guidance by the text")
     steps = page.get_by_role("spinbutton", name="Steps of the prior")
     expect(guidance).to_have_value("1.5")

@@ -5,7 +5,7 @@ Nothing here knows the page. A forged request gets the same one line as a slip o
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from pipeline.errors import UserError
 
 MAX_LETTERS = 2000  # of all prompts of a request
 MAX_PICTURES = 16  # of a request; with the default's four candidates, one batch
-GUIDANCE, TEMPERATURE, STEPS = (0.0, 8.0), (0.1, 2.0), (1, 64)
 SEED = (0, 2**32 - 1)
 
 
@@ -73,13 +72,18 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
     return int(number)
 
 
+def finite(value: float) -> bool:
+    """Is it a number that a float can hold? `math.isfinite` raises an error for 10**400."""
+    return abs(value) <= sys.float_info.max
+
+
 def between(name: str, value: Any, low: float, high: float) -> float:
     """A number from `low` to `high`.
 
     Raises:
         UserError: `value` is none.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not finite(value):
         raise UserError(f"{name}: expected a number from {low:g} to {high:g}")
     if not low <= value <= high:
         raise UserError(f"{name} = {value:g}: expected a number from {low:g} to {high:g}")

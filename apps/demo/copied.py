@@ -13,6 +13,7 @@ from pipeline.data.pairs import read_pairs
 from pipeline.errors import UserError
 from pipeline.evaluation.copies import nearest_views
 from pipeline.evaluation.unmeasurable import Unmeasurable
+from pipeline.painter_folder import PainterFolder
 from stages import layout
 
 
@@ -30,21 +31,39 @@ class Nearest:
 
 
 class TrainingPictures:
-    """Those of the run in a folder; all painters of a page share them."""
+    """Those that a run learned from.
 
-    def __init__(self, run: Path) -> None:
+    Args:
+        run: its folder; None: nobody knows it.
+    """
+
+    def __init__(self, run: Path | None) -> None:
         self.run = run
         self._views: dict[int, np.ndarray] = {}
+
+    @classmethod
+    def of(cls, found: PainterFolder) -> TrainingPictures:
+        """Those that a painter learned from.
+
+        They lie beside the models of its run. An export may lie in another run's folder, so what
+        is beside it proves nothing.
+        """
+        models = found.parts["prior"].parent.resolve()
+        return cls(models.parent if models.name == layout.PAINTER.parent.name else None)
 
     @property
     def here(self) -> bool:
         """Are they on this machine?"""
-        return (self.run / layout.PAIRS).is_file() and (self.run / layout.IMAGES).is_dir()
+        return (
+            self.run is not None
+            and (self.run / layout.PAIRS).is_file()
+            and (self.run / layout.IMAGES).is_dir()
+        )
 
     def views(self, side: int) -> np.ndarray:
         """All of them (N, side, side, 3) uint8; read once for each side."""
-        if not self.here:
-            raise UserError("the training pictures are not on this machine")
+        if self.run is None or not self.here:
+            raise UserError("the pictures that this painter learned from are not here")
         if side not in self._views:
             pairs = read_pairs(self.run / layout.PAIRS)
             names = sorted({pair.image for pair in pairs if pair.split == "train" and pair.caption})
@@ -77,6 +96,8 @@ class TrainingPictures:
     @cached_property
     def threshold(self) -> float | None:
         """Nearer than that is called a copy; None: the run has not measured it."""
+        if self.run is None:
+            return None
         table = self.run / layout.METRICS / "figures.tsv"
         lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
         for line in lines:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-from apps.demo.asked import GUIDANCE, MAX_LETTERS, MAX_PICTURES, STEPS, TEMPERATURE
-from apps.demo.copied import TrainingPictures
+from apps.demo.asked import MAX_LETTERS, MAX_PICTURES, whole
 from apps.demo.studio import Shown, Studio, named, picked
 from pipeline.errors import UserError
 
@@ -29,7 +28,6 @@ QUEUE = 20  # requests that wait; a further one is told that the page is busy
 KEPT = 600  # seconds that a painted picture stays on the disk
 SESSIONS = 100  # whose last pictures are remembered
 MAX_SHOWN = 64  # pictures of a session
-MAX_BODY = 64 * 1024  # bytes of a request: prompts of 2,000 letters and the mask of a large picture
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "painter"}
 FONTS = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
 CSS = """
@@ -41,9 +39,10 @@ img { image-rendering: pixelated }
 FIRST = "Blue ship in a storm at night\nThree yellow birds perched at dawn"
 
 
-def page(studios: list[Studio], training: TrainingPictures) -> gr.Blocks:
+def page(studios: list[Studio]) -> gr.Blocks:
     """Build the page of painters, the first of which is chosen."""
     first = studios[0]
+    compared = any(studio.training.here for studio in studios)
 
     def paint(
         text: Any, number: Any, seed: Any, guidance: Any, temperature: Any, steps: Any, prior: Any,
@@ -60,19 +59,22 @@ def page(studios: list[Studio], training: TrainingPictures) -> gr.Blocks:
             ):
                 shown.append(one)
                 progress(min(1.0, done / total), desc=f"{done} painted")
-                yield _gallery(shown), shown, None, with_picture("", 0, 1), None, ""
+                if done == 1:
+                    begun = gr.Gallery(_gallery(shown), selected_index=None)
+                    yield begun, shown, None, with_picture("", 0, 1), None, ""
+                else:  # a person may have opened one of them since
+                    yield _gallery(shown), shown, *[gr.skip()] * 4
         except UserError as error:
             raise _told(error) from None
 
     def opened(shown: Any, prior: Any, event: gr.SelectData) -> tuple[Any, ...]:
         try:
-            one, cell = picked(shown, event.index), named(studios, prior).cells[0]
+            return _open(picked(shown, event.index), named(studios, prior))
         except UserError as error:
             raise _told(error) from None
-        return event.index, with_picture(one.data_url, len(one.image), cell), one.prompt
 
     def repaint(
-        shown: Any, index: Any, mask: Any, text: Any, number: Any, seed: Any, guidance: Any,
+        shown: Any, one: Shown | None, mask: Any, text: Any, number: Any, seed: Any, guidance: Any,
         temperature: Any, steps: Any, prior: Any,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 Gradio finds it by this default
     ) -> tuple[Any, ...]:  # fmt: skip
@@ -80,20 +82,24 @@ def page(studios: list[Studio], training: TrainingPictures) -> gr.Blocks:
         try:
             studio = named(studios, prior)
             wanted = studio.settings_of(guidance=guidance, temperature=temperature, steps=steps)
-            picture = picked(shown, index).image
-            anew = studio.repaint(picture, mask, text, wanted, number=number, seed=seed)
-            if len(shown) + len(anew) > MAX_SHOWN:
+            if one is None:
+                raise UserError("open a picture that was painted just now")
+            if len(shown) + whole("number", number, 1, MAX_PICTURES) > MAX_SHOWN:
                 raise UserError(f"at most {MAX_SHOWN} pictures are shown: paint, to begin again")
+            anew = studio.repaint(one.image, mask, text, wanted, number=number, seed=seed)
         except UserError as error:
             raise _told(error) from None
         every = [*shown, *anew]
-        return gr.Gallery(_gallery(every), selected_index=len(shown)), every
+        pictures = gr.Gallery(_gallery(every), selected_index=len(shown))
+        return pictures, every, *_open(anew[0], studio), None, ""
 
-    def nearest(shown: Any, event: gr.SelectData) -> tuple[Any, str]:
+    def nearest(one: Shown | None) -> tuple[Any, str]:
+        if one is None:  # closed by what was painted since
+            return None, ""
         try:
-            found = training.nearest(picked(shown, event.index).image)
+            found = named(studios, one.painter).training.nearest(one.image)
         except UserError as error:
-            raise _told(error) from None
+            return None, f"Unknown: {error}."
         return found.image, found.says
 
     def dials_of(prior: Any) -> tuple[Any, ...]:
@@ -103,9 +109,9 @@ def page(studios: list[Studio], training: TrainingPictures) -> gr.Blocks:
             raise _told(error) from None
         judged = studio.settings
         return (
-            judged.guidance_scale,
-            judged.temperature,
-            gr.Slider(value=judged.steps, visible=studio.family.in_steps),
+            _dial(judged.guidance_scale, studio.guidance),
+            _dial(judged.temperature, studio.temperature),
+            _dial(judged.steps, studio.steps, visible=studio.in_steps),
             with_cells(studio.cells[0]),
             studio.repaints,
         )
@@ -113,7 +119,9 @@ def page(studios: list[Studio], training: TrainingPictures) -> gr.Blocks:
     with gr.Blocks(title="Codebrush", analytics_enabled=False, delete_cache=(KEPT, KEPT)) as built:
         gr.Markdown("# Codebrush\nSmall pictures from lines of text.")
         shown = gr.State([], time_to_live=KEPT)
-        index = gr.Number(None, visible=False)  # of the picture that is open
+        # What is open is the session's, as what is shown: a browser's number of it could be of
+        # pictures that others have replaced by the time the request is served.
+        one = gr.State(None, time_to_live=KEPT)
         with gr.Row():
             with gr.Column(scale=1):
                 text = gr.Textbox(
@@ -128,17 +136,23 @@ def page(studios: list[Studio], training: TrainingPictures) -> gr.Blocks:
                 number = gr.Slider(1, MAX_PICTURES, 2, step=1, label="Pictures of each")
                 seed = gr.Number(0, label="Seed")  # without limits: the studio tells them better
                 guidance = gr.Slider(
-                    *GUIDANCE, first.settings.guidance_scale, step=0.1, label="Guidance by the text"
+                    *first.guidance,
+                    first.settings.guidance_scale,
+                    step=0.1,
+                    label="Guidance by the text",
                 )
                 temperature = gr.Slider(
-                    *TEMPERATURE, first.settings.temperature, step=0.05, label="Temperature"
+                    *first.temperature,
+                    first.settings.temperature,
+                    step=0.05,
+                    label="Temperature",
                 )
                 steps = gr.Slider(
-                    *STEPS,
+                    *first.steps,
                     first.settings.steps,
                     step=1,
                     label="Steps of the prior",
-                    visible=first.family.in_steps,
+                    visible=first.in_steps,
                 )
                 button = gr.Button("Paint", variant="primary")
             with gr.Column(scale=2):
@@ -150,7 +164,7 @@ def page(studios: list[Studio], training: TrainingPictures) -> gr.Blocks:
                     object_fit="contain",
                     interactive=False,
                 )
-                with gr.Row(visible=training.here):
+                with gr.Row(visible=compared):
                     closest = gr.Image(
                         label="Nearest training picture",
                         elem_classes="nearest",
@@ -181,7 +195,7 @@ def page(studios: list[Studio], training: TrainingPictures) -> gr.Blocks:
             [button.click],
             paint,
             [text, *dials],
-            [gallery, shown, index, area, closest, verdict],
+            [gallery, shown, one, area, closest, verdict],
             api_name="paint",
             show_progress_on=[gallery],
             **ONE_AT_A_TIME,
@@ -189,36 +203,47 @@ def page(studios: list[Studio], training: TrainingPictures) -> gr.Blocks:
         gr.on(
             [repaint_button.click],
             repaint,
-            [shown, index, area, anew, *dials],
-            [gallery, shown],
+            [shown, one, area, anew, *dials],
+            [gallery, shown, one, area, anew, closest, verdict],
             api_name="repaint",
             show_progress_on=[gallery],
             **ONE_AT_A_TIME,
         )
-        gallery.select(opened, [shown, prior], [index, area, anew], api_name=False)
-        if training.here:
-            gallery.select(nearest, [shown], [closest, verdict], api_name=False, **ONE_AT_A_TIME)
+        at_once: dict[str, Any] = {"queue": False, "api_visibility": "undocumented"}
+        opening = gallery.select(
+            opened, [shown, prior], [one, area, anew], api_name="open", **at_once
+        )
+        if compared:
+            opening.success(nearest, [one], [closest, verdict], api_name=False, **ONE_AT_A_TIME)
         prior.change(
-            dials_of, [prior], [guidance, temperature, steps, area, repaints], api_name=False
+            dials_of,
+            [prior],
+            [guidance, temperature, steps, area, repaints],
+            api_name="dials",
+            **at_once,
         )
     built.queue(max_size=QUEUE, default_concurrency_limit=1)
     return built
 
 
-def serve(
-    studios: list[Studio], training: TrainingPictures, *, host: str, port: int, wait: bool = True
-) -> str:
+def max_body(studios: list[Studio]) -> int:
+    """Bytes of a request: room for the longest prompts beside the mask of the largest picture."""
+    side = max(studio.painter.image_size for studio in studios)
+    return max(64 * 1024, 32 * 1024 + side * side // 4)
+
+
+def serve(studios: list[Studio], *, host: str, port: int, wait: bool = True) -> str:
     """Serve the page; returns its address, or waits until it is interrupted."""
     normal, mono = FONTS
     try:
-        _, url, _ = page(studios, training).launch(
+        _, url, _ = page(studios).launch(
             server_name=host,
             server_port=port,
             share=False,
             quiet=True,
             max_threads=8,
             max_file_size="1kb",  # no file is sent to it: a mask is text
-            app_kwargs={"max_body_size": MAX_BODY},
+            app_kwargs={"max_body_size": max_body(studios)},
             state_session_capacity=SESSIONS,
             allowed_paths=[],
             footer_links=[],
@@ -234,6 +259,15 @@ def serve(
 
 def _gallery(shown: list[Shown]) -> list[tuple[Any, str]]:
     return [(one.png, one.caption) for one in shown]
+
+
+def _open(one: Shown, studio: Studio) -> tuple[Any, ...]:
+    """What opens a picture: itself, the canvas with it, its prompt."""
+    return one, with_picture(one.data_url, len(one.image), studio.cells[0]), one.prompt
+
+
+def _dial(value: float, limits: tuple[float, float], *, visible: bool = True) -> gr.Slider:
+    return gr.Slider(*limits, value, visible=visible)
 
 
 def _told(error: UserError) -> gr.Error:

@@ -12,23 +12,24 @@ import numpy as np
 from PIL import Image
 
 from apps.demo.asked import (
-    GUIDANCE,
     MAX_PICTURES,
     SEED,
-    STEPS,
-    TEMPERATURE,
     area_of,
     between,
     prompts_of,
     whole,
 )
-from apps.painting import facts_of
+from apps.demo.copied import TrainingPictures
+from apps.families import UNREAD
+from apps.painting import facts_of, own_facts
 from pipeline.errors import UserError
 from pipeline.models.storage import model_name
 from pipeline.painter import Painter, Painting
 from pipeline.painter_folder import PainterFolder
 from pipeline.painting_files import save_png
 from pipeline.sampling_settings import PaintSettings
+
+GUIDANCE, TEMPERATURE, STEPS = (0.0, 8.0), (0.1, 2.0), (1, 64)
 
 
 @dataclass(frozen=True)
@@ -37,25 +38,21 @@ class Family:
 
     Attributes:
         name: as in the params.
-        in_steps: does it read the setting `steps`?
         repaints: which area of a picture it can paint anew.
     """
 
     name: str
-    in_steps: bool
     repaints: str
 
 
 FAMILIES = {
     "PixelSNAIL": Family(
         "pixelsnail",
-        in_steps=False,
         repaints="This prior, PixelSNAIL, draws in reading order, so it can paint only "
         "**a picture's end** anew: every cell from one on.",
     ),
     "MaskedDiffusion": Family(
         "diffusion",
-        in_steps=True,
         repaints="This prior, a masked diffusion, can paint **any area** anew.",
     ),
 }
@@ -69,12 +66,14 @@ class Shown:
         image: (H, W, 3) uint8.
         png: the same, as a file that says what it was painted from.
         caption: what stands below it.
+        painter: the label of the studio that painted it.
     """
 
     image: np.ndarray
     prompt: str
     png: Image.Image
     caption: str
+    painter: str
 
     @property
     def data_url(self) -> str:
@@ -90,13 +89,22 @@ class Studio:
     Attributes:
         settings: what it was judged with.
         label: how a person tells it from the page's others.
+        in_steps: does its prior read the setting `steps`?
+        guidance, temperature, steps: what may be asked for, from least to most; what it was judged
+            with is among it.
+        training: the pictures that it learned from.
     """
 
     def __init__(self, found: PainterFolder, name: str) -> None:
         self.found, self.painter = found, Painter.load(found)
         self.settings = found.settings
-        self.family = FAMILIES[model_name(found.parts["prior"])]
+        model = model_name(found.parts["prior"])
+        self.family, self.in_steps = FAMILIES[model], "steps" not in UNREAD[model]
         self.label = f"{self.family.name} ({name})"
+        self.guidance = _with(self.settings.guidance_scale, GUIDANCE)
+        self.temperature = _with(self.settings.temperature, TEMPERATURE)
+        self.steps = (STEPS[0], max(STEPS[1], self.settings.steps))
+        self.training = TrainingPictures.of(found)
 
     @property
     def cells(self) -> list[int]:
@@ -120,11 +128,11 @@ class Studio:
             UserError: one of them is no number, or out of its range.
         """
         changes: dict[str, float] = {
-            "guidance_scale": between("guidance", guidance, *GUIDANCE),
-            "temperature": between("temperature", temperature, *TEMPERATURE),
+            "guidance_scale": between("guidance", guidance, *self.guidance),
+            "temperature": between("temperature", temperature, *self.temperature),
         }
-        if self.family.in_steps:
-            changes["steps"] = whole("steps", steps, *STEPS)
+        if self.in_steps:
+            changes["steps"] = whole("steps", steps, *self.steps)
         return self.settings.model_copy(update=changes)
 
     def paint(
@@ -181,19 +189,22 @@ class Studio:
         self, painting: Painting, settings: PaintSettings, seed: int, *, repainted: int = 0
     ) -> Shown:
         facts = {
-            "prompt": painting.prompt,
-            "seed": str(seed),
-            "sample": str(painting.sample),
-            "match": f"{painting.match:.4f}",
+            **own_facts(painting, seed=seed),
             **facts_of(self.found, settings),
         }
         caption = f"{painting.match:.2f} {painting.prompt}"
         if repainted:
             facts["repainted"] = f"{repainted} pixels of another picture"
             caption = f"{caption} (repainted)"
+        image = painting.image.copy()  # without it a session would keep every candidate
         stream = io.BytesIO()
-        save_png(stream, painting.image, facts)
-        return Shown(painting.image, painting.prompt, Image.open(stream), caption)
+        save_png(stream, image, facts)
+        return Shown(image, painting.prompt, Image.open(stream), caption, self.label)
+
+
+def _with(judged: float, limits: tuple[float, float]) -> tuple[float, float]:
+    """The limits, wide enough for what a painter was judged with."""
+    return min(judged, limits[0]), max(judged, limits[1])
 
 
 def named(studios: list[Studio], label: Any) -> Studio:
