@@ -34,6 +34,7 @@ CSS = """
 img { image-rendering: pixelated }
 .pictures .grid-container { grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)) !important }
 .wrap:has(> span.error) { display: none !important }  /* the message says it; this hides pictures */
+.pictures .preview .caption { max-width: 100%; white-space: normal !important; text-align: center }
 .nearest img { width: 100%; height: 100%; object-fit: contain }
 """
 FIRST = "Blue ship in a storm at night\nThree yellow birds perched at dawn"
