@@ -27,6 +27,11 @@ Models = Annotated[
     str, typer.Option(help="The folder of a finished run, or owner/name on the Hugging Face Hub.")
 ]
 
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1)]
+Out = Annotated[Path, typer.Option(help="The folder of the pictures.")]
+Guidance = Annotated[
+    float | None, typer.Option(help="How far the text is followed; 1: as learned.")
+]
 Steps = Annotated[
     int | None, typer.Option(help="In which a diffusion prior draws; PixelSNAIL has no use for it.")
 ]
@@ -40,12 +45,10 @@ def paint(
         str, typer.Option("--file", "-f", help="Prompts, one a line; -: from standard input.")
     ] = "",
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Pictures of each prompt.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
-    out: Annotated[Path, typer.Option(help="The folder of the pictures.")] = Path("paintings"),
+    seed: Seed = 0,
+    out: Out = Path("paintings"),
     models: Models = "models",
-    guidance: Annotated[
-        float | None, typer.Option(help="How far the text is followed; 1: as learned.")
-    ] = None,
+    guidance: Guidance = None,
     temperature: Annotated[float | None, typer.Option(help="Less is calmer.")] = None,
     top_p: Annotated[
         float | None, typer.Option(help="Only the likeliest codes that together reach it.")
@@ -92,12 +95,10 @@ def repaint(
         Path | None, typer.Option(help="Or a picture as large, white where it is painted anew.")
     ] = None,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Pictures.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
-    out: Annotated[Path, typer.Option(help="The folder of the pictures.")] = Path("paintings"),
+    seed: Seed = 0,
+    out: Out = Path("paintings"),
     models: Models = "models",
-    guidance: Annotated[
-        float | None, typer.Option(help="How far the text is followed; 1: as learned.")
-    ] = None,
+    guidance: Guidance = None,
     steps: Steps = None,
 ) -> None:
     """Paint an area of a picture anew; all else of it stays."""

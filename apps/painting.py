@@ -69,16 +69,27 @@ def paint_files(
     """
     if not prompts:
         raise UserError("nothing to paint: expected prompts, or --file FILE")
+    painter, settings, facts = load_painter(models, changes)
+    painter.blip.check_prompts(prompts)
+    paintings = _one_by_one(painter, prompts, settings, samples=samples, seed=seed)
+    write_paintings(paintings, out, seed=seed, facts=facts)
+
+
+def load_painter(
+    models: str, changes: Mapping[str, Any]
+) -> tuple[Painter, PaintSettings, dict[str, str]]:
+    """The painter of a folder or of the Hub, its settings but for `changes`, and the facts of both.
+
+    Raises:
+        UserError: the models are not there, or a change cannot be.
+    """
     found = PainterFolder.find(models)
     settings = judged_settings(found, changes)
     compute_as_judged(found.threads, found.instruction_set)
 
     from pipeline.painter import Painter
 
-    painter = Painter.load(found)
-    painter.blip.check_prompts(prompts)
-    paintings = _one_by_one(painter, prompts, settings, samples=samples, seed=seed)
-    write_paintings(paintings, out, seed=seed, facts=facts_of(found, settings))
+    return Painter.load(found), settings, facts_of(found, settings)
 
 
 def facts_of(found: PainterFolder, settings: PaintSettings) -> dict[str, str]:

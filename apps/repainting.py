@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from apps.environment import compute_as_judged
-from apps.painting import facts_of, judged_settings, write_paintings
+from apps.painting import load_painter, write_paintings
 from pipeline.errors import UserError
-from pipeline.painter_folder import PainterFolder
 
 WHITE = 128  # of a mask's grey: from here on it is painted anew
 Area = Callable[[int], np.ndarray]  # a picture's side in pixels → (side, side) bool
@@ -61,14 +59,8 @@ def repaint_files(
         UserError: the picture or the area does not fit, the prompt or a setting cannot be painted
             with, the prior cannot draw this area, or the models are not there.
     """
-    found = PainterFolder.find(models)
-    settings = judged_settings(found, changes)
     pixels = np.asarray(_opened(picture).convert("RGB"))
-    compute_as_judged(found.threads, found.instruction_set)
-
-    from pipeline.painter import Painter
-
-    painter = Painter.load(found)
+    painter, settings, facts = load_painter(models, changes)
     side = painter.image_size
     inside = area(side)
     paintings = painter.repaint(
@@ -80,8 +72,7 @@ def repaint_files(
         seed=seed,
     )
     repainted = f"{int(inside.sum())} pixels of {picture.name}"
-    facts = {**facts_of(found, settings), "repainted": repainted}
-    write_paintings(paintings, out, seed=seed, facts=facts)
+    write_paintings(paintings, out, seed=seed, facts={**facts, "repainted": repainted})
 
 
 def _opened(path: Path) -> Image.Image:

@@ -44,24 +44,31 @@ def test_a_collapsed_level_shows() -> None:
     assert dict(codebooks(build(), codes(12))) == {"perplexity": 1.0, "used": 1 / N_EMBED}
 
 
+def of_one_title(*, train: int, test: int) -> Judged:
+    """What `prior_scores` reads of a run of two levels, all of whose pictures have one title."""
+    count = train + test
+    texts = TextCondition(torch.zeros(1, 6), torch.zeros(1, 1, 6), torch.ones(1, 1).bool())
+    none = torch.zeros(count, dtype=torch.int64)
+    pairs = [
+        Pair(row, f"{row}.png", "train" if row < train else "test", "a", "", "a", "", ())
+        for row in range(count)
+    ]
+    run = SimpleNamespace(
+        codes=CaptionedCodes(codes(count), pairs, none, torch.zeros(count, 2), texts, none),
+        vqvae=build(), device=torch.device("cpu"),
+    )  # fmt: skip
+    return cast(Judged, run)
+
+
 def test_the_unigram_model_knows_the_levels_apart() -> None:
     torch.manual_seed(0)
     sizes = {"channel": 16, "kernel_size": 2, "n_block": 1, "n_res_block": 1, "res_channel": 8,
              "text_dim": 6}  # fmt: skip
     top = PixelSNAIL((2, 2), N_EMBED, **sizes)
     bottom = PixelSNAIL((4, 4), N_EMBED, **sizes, upper_shape=(2, 2), upper_n_class=N_EMBED)
-    texts = TextCondition(torch.zeros(1, 6), torch.zeros(1, 1, 6), torch.ones(1, 1).bool())
-    none = torch.zeros(400, dtype=torch.int64)
-    pairs = [
-        Pair(row, f"{row}.png", "train" if row < 300 else "test", "a", "", "a", "", ())
-        for row in range(400)
-    ]
-    judged = SimpleNamespace(
-        codes=CaptionedCodes(codes(400), pairs, none, torch.zeros(400, 2), texts, none),
-        vqvae=build(), device=torch.device("cpu"),
-    )  # fmt: skip
+    judged = of_one_title(train=300, test=100)
     scores = prior_scores(
-        PixelSNAILPrior([top, bottom]), cast(Judged, judged), steps=4, mixture_pictures=2, seed=0
+        PixelSNAILPrior([top, bottom]), judged, steps=4, mixture_pictures=2, seed=0
     )
     # The top's code is certain, each of the bottom's 16 cells costs 4 bits.
     assert scores.values["unigram"] == pytest.approx(16 * np.log2(N_EMBED) / 20, abs=0.05)
@@ -75,18 +82,9 @@ def test_a_diffusion_s_bits_stand_beside_its_bound() -> None:
     shapes = {"n_class": N_EMBED, "text_dim": 6, "token_dim": 6}
     top = diffusions.build(shape=(2, 2), **shapes)
     bottom = diffusions.build(shape=(4, 4), **shapes, upper_shape=(2, 2), upper_n_class=N_EMBED)
-    texts = TextCondition(torch.zeros(1, 6), torch.zeros(1, 1, 6), torch.ones(1, 1).bool())
-    none = torch.zeros(40, dtype=torch.int64)
-    pairs = [
-        Pair(row, f"{row}.png", "train" if row < 20 else "test", "a", "", "a", "", ())
-        for row in range(40)
-    ]
-    judged = SimpleNamespace(
-        codes=CaptionedCodes(codes(40), pairs, none, torch.zeros(40, 2), texts, none),
-        vqvae=build(), device=torch.device("cpu"),
-    )  # fmt: skip
+    judged = of_one_title(train=20, test=20)
     prior = DiffusionPrior([top, bottom])
-    found = prior_scores(prior, cast(Judged, judged), steps=2, mixture_pictures=2, seed=0).values
+    found = prior_scores(prior, judged, steps=2, mixture_pictures=2, seed=0).values
     rows = judged.codes.of("test")
     for name, steps in (("bits", 2), ("bits_one_by_one", None)):
         nats = prior.nats(*rows.batch(torch.arange(20), torch.device("cpu")), steps=steps)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from apps.review.trees import Folder
+from apps.runs import figures_of
 from pipeline.data.images import load_images
 from pipeline.data.pairs import read_pairs
 from pipeline.errors import UserError
@@ -98,10 +100,5 @@ class TrainingPictures:
         """Nearer than that is called a copy; None: the run has not measured it."""
         if self.run is None:
             return None
-        table = self.run / layout.METRICS / "figures.tsv"
-        lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
-        for line in lines:
-            part, measure, value, *_ = [*line.split("\t"), "", "", ""]
-            if (part, measure) == ("pixels", "copies.threshold"):
-                return float(value)
-        return None
+        figures = figures_of(Folder(str(self.run), self.run)) or {}
+        return figures.get("pixels.copies.threshold")
