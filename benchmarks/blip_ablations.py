@@ -144,6 +144,7 @@ def train(data: Data, settings: BlipSettings, *, seed: int, saved: Path) -> tupl
         write_curve=lambda _: None,
         follow=task.follow,
         lr_shares=task.lr_shares(),
+        by_muon=task.by_muon(),
     )
     seconds = time.process_time() - start
     return Blip(dataclasses.replace(blip, thresholds=choose_thresholds(task))), seconds

@@ -51,6 +51,7 @@ def main() -> None:
             write_curve=partial(write_tsv, layout.CURVES / "blip.tsv"),
             follow=task.follow,
             lr_shares=task.lr_shares(),
+            by_muon=task.by_muon(),
         )
         if accelerator.is_main_process:
             round_as_kept(task.objectives)

@@ -26,6 +26,7 @@ SETTINGS = {
     "caption_max_length": 10, "num_beams": 1, "itc_weight": 1.0, "itm_weight": 1.0,
     "lm_weight": 1.0, "match_share": 1.0, "passage_share": 1.0, "doubtful_weight": 1.0,
     "rare_below": 0.0, "rest_after": 0, "layer_decay": 1.0, "dropout": 0.0,
+    "stem_channel": 4, "muon": True,
     "negatives": {"even": 1.0, "hard": 1.0, "same_label": 0.0, "changed": 0.0},
     "views": {"max_shift": 1, "mirror": False, "smallest_crop": 1.0, "jitter": 0.0},
 }  # fmt: skip
@@ -49,6 +50,7 @@ def learn(task: BlipTask, *, saved: Path, seed: int) -> Curve:
         write_curve=lambda _: None,
         follow=task.follow,
         lr_shares=task.lr_shares(),
+        by_muon=task.by_muon(),
     )
 
 

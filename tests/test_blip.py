@@ -19,6 +19,7 @@ from pipeline.data.tokenizer import padded, token_ids, train_tokenizer
 from pipeline.errors import UserError
 from pipeline.models.blip import Blip
 from pipeline.models.blip_checkpoint import CLIP_MEAN, CLIP_STD, BlipCheckpoint, grid_positions
+from pipeline.models.blip_stem import BlipStem
 
 VOCABULARY = Path(__file__).parents[2] / "shared/pretrained/bert-base-uncased/vocab.txt"
 TEXTS = ["A red square", "A blue square on the left", "green"]
@@ -86,6 +87,25 @@ def test_both_folders_load_with_plain_from_pretrained(folder: Path, blip: Blip):
     assert all(torch.equal(v, tower[k]) for k, v in retrieval.vision_model.state_dict().items())
 
 
+def test_without_its_stem_the_plain_models_refuse_a_picture(folder: Path, blip: Blip):
+    plain = BlipForConditionalGeneration.from_pretrained(folder / "captioner")
+    pixels = blip.checkpoint.pixels(torch.from_numpy(IMAGES))
+    with pytest.raises((RuntimeError, ValueError)):
+        plain.generate(pixel_values=pixels, max_length=4)
+    seen = BlipStem.from_pretrained(folder / "stem")(pixels)
+    written = plain.generate(pixel_values=seen, max_length=10, do_sample=False)
+    said = blip.tokenizer.batch_decode(written[:, 1:], skip_special_tokens=True)
+    assert [line.strip() for line in said] == blip.caption(IMAGES)
+
+
+def test_a_tower_may_see_pixels_and_then_has_no_stem(tmp_path: Path):
+    build(stem_channel=0, patch_size=4).save(tmp_path / "blip")
+    assert not (tmp_path / "blip/stem").exists()
+    blip = Blip.from_pretrained(tmp_path / "blip")
+    assert blip.image_size == 16
+    assert blip.embed_images(IMAGES).shape == (3, 12)
+
+
 def test_saving_twice_gives_the_same_bytes(folder: Path, tmp_path: Path):
     build().save(tmp_path / "again")
     files = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
@@ -112,7 +132,7 @@ def test_matching_begins_the_text_with_enc(blip: Blip):
         theirs = blip.retrieval(
             input_ids=ids,
             attention_mask=present.long(),
-            pixel_values=blip.checkpoint.pixels(torch.from_numpy(IMAGES)),
+            pixel_values=blip.stem(blip.checkpoint.pixels(torch.from_numpy(IMAGES))),
         ).itm_score.softmax(dim=1)[:, 1]
     np.testing.assert_allclose(blip.match(IMAGES, TEXTS), theirs.numpy(), atol=1e-5)
 
@@ -124,7 +144,7 @@ def test_embeddings_are_those_of_hugging_faces_contrast(blip: Blip):
         theirs = blip.retrieval(
             input_ids=ids,
             attention_mask=present.long(),
-            pixel_values=blip.checkpoint.pixels(torch.from_numpy(IMAGES)),
+            pixel_values=blip.stem(blip.checkpoint.pixels(torch.from_numpy(IMAGES))),
             use_itm_head=False,
         ).itm_score
     np.testing.assert_allclose(images @ texts.pooled.numpy().T, theirs.numpy(), atol=1e-5)
@@ -225,7 +245,7 @@ def test_a_folder_that_is_no_blip_is_refused_in_one_line(folder: Path, tmp_path:
         (cut(unsealed("foreign")), "no checkpoint of BlipForConditionalGeneration"),
         (swapped, "it lacks text_decoder"),
         (unfed, "no such file"),
-        (other, "24"),
+        (other, "12"),
     ]:
         with pytest.raises(UserError, match=said) as caught:
             Blip.from_pretrained(path)

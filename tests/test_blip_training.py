@@ -229,7 +229,9 @@ def test_a_checkpoint_is_trained_on_with_a_vision_tower_for_each_model(
 
 def test_a_checkpoints_lower_layers_move_less_and_it_keeps_its_thresholds(pairs, images, tmp_path):
     build(pairs, vision_layers=2).save(tmp_path / "pretrained")
-    wanted = settings(layer_decay=0.5, steps=1, warmup_steps=0, ema_decay=0.0, dropout=0.2)
+    wanted = settings(
+        layer_decay=0.5, steps=1, warmup_steps=0, ema_decay=0.0, dropout=0.2, muon=False
+    )
     blip = wanted.start(pairs, pretrained=tmp_path / "pretrained")
     train = Matches.load(pairs, "train", images=images, image_size=16, tokenizer=blip.tokenizer)
     trained = BlipTask(blip, train, train, wanted)
@@ -252,6 +254,7 @@ def test_a_checkpoints_lower_layers_move_less_and_it_keeps_its_thresholds(pairs,
     ("change", "said"),
     [
         ({"patch_size": 7}, "multiple of patch_size"),
+        ({"patch_size": 4}, "patch_size = 4: expected a multiple of 8, as stem_channel = 4"),
         ({"heads": 3}, "multiple of heads"),
         ({"caption_max_length": 17}, "at most max_text_length"),
         ({"views": {**SETTINGS["views"], "max_shift": 16}}, "less than image_size"),

@@ -20,7 +20,7 @@ TINY = {
     "data": {"sample": {"train": 60, "test": 20, "size": 32}},
     "blip": {
         **SMALL_TRAINING, "image_size": 16, "hidden_size": 16, "vision_layers": 1,
-        "text_layers": 1, "heads": 2, "projection_dim": 8,
+        "text_layers": 1, "heads": 2, "projection_dim": 8, "stem_channel": 4,
     },
     "vqvae": {
         **SMALL_TRAINING, "image_size": 32, "downsample": 4, "levels": 2, "n_embed": 32,

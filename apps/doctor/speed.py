@@ -85,7 +85,8 @@ def training_seconds(stage: str, params: Path) -> float:
     settings: Any
     if stage == "finetune_blip":
         settings = load_section(params, "blip", BlipSettings)
-        return _seconds(_blip(settings), settings)
+        blip = _blip(settings)
+        return _seconds(blip, settings, by_muon=blip.by_muon())
     texts = _texts(load_section(params, "blip", BlipSettings))
     vqvae = load_section(params, "vqvae", VQVAESettings)
     model = vqvae.build(texts.pooled.shape[1])
@@ -138,7 +139,7 @@ def _pairs() -> list[Pair]:
     ]  # fmt: skip
 
 
-def _blip(settings: BlipSettings) -> Task:
+def _blip(settings: BlipSettings) -> BlipTask:
     side = settings.image_size
     with TemporaryDirectory() as folder:
         pairs = []

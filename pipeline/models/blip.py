@@ -32,6 +32,7 @@ class Blip(BlipReader):
             std=checkpoint.std,
             encode_id=checkpoint.encode_id,
             thresholds=checkpoint.thresholds,
+            stem=checkpoint.stem.eval() if checkpoint.stem else None,
         )
         self.checkpoint = checkpoint
         self.captioner = checkpoint.captioner.eval()

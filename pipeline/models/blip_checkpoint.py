@@ -2,7 +2,8 @@
 
 `FOLDER/retrieval` and `FOLDER/captioner` are plain Hugging Face checkpoints, so that
 `BlipForImageTextRetrieval.from_pretrained` and `BlipForConditionalGeneration.from_pretrained` load
-them, and `BlipProcessor.from_pretrained` their preprocessing.
+them, and `BlipProcessor.from_pretrained` their preprocessing. Where there is a `FOLDER/stem`, their
+`pixel_values` are what `BlipStem` makes of the processor's; of others they refuse the size.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from pipeline.models.blip_reader import (
     normalised,
 )
 from pipeline.models.blip_sizes import BlipSizes
+from pipeline.models.blip_stem import SHRINKING, STEM, BlipStem, load_stem
 from pipeline.models.storage import WEIGHTS, kept
 from pipeline.sealing import check_folder, seal_folder
 
@@ -58,6 +60,7 @@ class BlipCheckpoint:
     Attributes:
         mean, std: of pictures in [0, 1], one for each of red, green, blue.
         thresholds: of matching.
+        stem: what both models see pictures through; None: they see pixels.
     """
 
     retrieval: BlipForImageTextRetrieval
@@ -66,11 +69,12 @@ class BlipCheckpoint:
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
     thresholds: MatchThresholds = PUBLISHED
+    stem: BlipStem | None = None
 
     @property
     def image_size(self) -> int:
-        """Side of the square pictures that the models take, in pixels."""
-        return _image_size(self.retrieval)
+        """Side of the square pictures that BLIP takes, in pixels."""
+        return _image_size(self.retrieval) * (SHRINKING if self.stem else 1)
 
     @property
     def encode_id(self) -> int:
@@ -104,11 +108,11 @@ class BlipCheckpoint:
         search.max_length, search.num_beams = max_length, num_beams
 
     def pixels(self, images: Tensor) -> Tensor:
-        """uint8 (B, S, S, 3) of the models' size → normalised float (B, 3, S, S)."""
+        """uint8 (B, S, S, 3) of BLIP's size → normalised float (B, 3, S, S)."""
         return normalised(images, self.mean, self.std)
 
     def save(self, folder: Path | str) -> None:
-        """Write both checkpoints; `folder` appears when it is whole."""
+        """Write all parts; `folder` appears when it is whole."""
         folder = Path(folder)
         size = {"height": self.image_size, "width": self.image_size}
         preprocessor = {
@@ -131,6 +135,8 @@ class BlipCheckpoint:
                 self.tokenizer.save_pretrained(aside / name)
                 text = json.dumps(preprocessor, indent=2) + "\n"
                 (aside / name / PREPROCESSOR).write_text(text, encoding="utf-8", newline="\n")
+            if self.stem:
+                self.stem.save_pretrained(aside / STEM)
             write_json(aside / THRESHOLDS, asdict(self.thresholds))
             seal_folder(aside)
 
@@ -153,6 +159,7 @@ class BlipCheckpoint:
             _load_tokenizer(retrieval),
             *first,
             load_thresholds(folder),
+            load_stem(folder),
         )
         sizes = [_image_size(checkpoint.retrieval), _image_size(checkpoint.captioner)]
         if sizes[0] != sizes[1]:
@@ -186,7 +193,8 @@ def build_checkpoint(sizes: BlipSizes, tokenizer: BertTokenizer) -> BlipCheckpoi
         place.copy_(grid_positions(sizes.image_size // sizes.patch_size, sizes.hidden_size))
         for layer in retrieval.vision_model.encoder.layers:
             look_around(layer.get_parameter("self_attn.qkv.weight"))
-    return BlipCheckpoint(retrieval.eval(), captioner.eval(), tokenizer)
+    stem = BlipStem(channel=sizes.stem_channel).eval() if sizes.stem_channel else None
+    return BlipCheckpoint(retrieval.eval(), captioner.eval(), tokenizer, stem=stem)
 
 
 def share_parts(
@@ -237,6 +245,7 @@ def grid_positions(side: int, width: int) -> Tensor:
 
 
 def _scratch_config(sizes: BlipSizes, tokenizer: BertTokenizer) -> BlipConfig:
+    shrinking = SHRINKING if sizes.stem_channel else 1
     # Deep and wide models need small weights to start; these are neither.
     spread = 0.5 * sizes.hidden_size**-0.5
     common = {
@@ -249,8 +258,8 @@ def _scratch_config(sizes: BlipSizes, tokenizer: BertTokenizer) -> BlipConfig:
         vision_config={
             **common,
             "num_hidden_layers": sizes.vision_layers,
-            "image_size": sizes.image_size,
-            "patch_size": sizes.patch_size,
+            "image_size": sizes.image_size // shrinking,
+            "patch_size": sizes.patch_size // shrinking,
         },
         text_config={
             **common,

@@ -23,6 +23,7 @@ from pipeline.data.texts import join_surrogates, normalise
 from pipeline.data.tokenizer import ENCODE, WordPieces, padded
 from pipeline.errors import UserError
 from pipeline.models.blip_retrieval import BlipRetrieval
+from pipeline.models.blip_stem import SHRINKING, BlipStem, load_stem
 from pipeline.sealing import check_folder
 
 PATCHES = 2**14  # of all pictures of a batch together, which bounds the memory
@@ -60,6 +61,7 @@ class BlipReader:
         std: tuple[float, ...],
         encode_id: int,
         thresholds: MatchThresholds,
+        stem: BlipStem | None,
     ) -> None:
         """
         Args:
@@ -68,10 +70,11 @@ class BlipReader:
             mean, std: of pictures in [0, 1], one for each of red, green, blue.
             encode_id: of `[ENC]`, which starts a text that is read beside a picture.
             thresholds: of `match`.
+            stem: what pictures are seen through; None: the model sees pixels.
         """
         self.retrieval, self.pieces, self.image_size = retrieval, pieces, image_size
         self.mean, self.std, self.encode_id = mean, std, encode_id
-        self.thresholds = thresholds
+        self.thresholds, self.stem = thresholds, stem
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> Self:
@@ -86,20 +89,23 @@ class BlipReader:
         retrieval = BlipRetrieval.from_pretrained(folder)
         pieces = WordPieces.from_pretrained(folder)
         mean, std = load_preprocessor(folder)
-        known = pieces.id(ENCODE)
+        known, stem = pieces.id(ENCODE), load_stem(whole)
         return cls(
             retrieval,
             pieces=pieces,
-            image_size=retrieval.vision_model.image_size,
+            image_size=retrieval.vision_model.image_size * (SHRINKING if stem else 1),
             mean=mean,
             std=std,
             encode_id=retrieval.decode_id + 1 if known is None else known,
             thresholds=load_thresholds(whole),
+            stem=stem,
         )
 
     def to(self, device: torch.device | str) -> Self:
         """Move the model; returns itself."""
         self.retrieval.to(device)
+        if self.stem:
+            self.stem.to(device)
         return self
 
     @property
@@ -180,12 +186,12 @@ class BlipReader:
         return states
 
     def _see(self, pixels: Tensor) -> Tensor:
-        """Normalised pictures → the vision tower's states (B, 1 + patches, C)."""
+        """What `_pixels` made → the vision tower's states (B, 1 + patches, C)."""
         states: Tensor = self.retrieval.vision_model(pixels)
         return states
 
     def _pixels(self, images: np.ndarray) -> Tensor:
-        """uint8 (B, H, W, 3) → what the vision towers take, (B, 3, S, S), on their device."""
+        """uint8 (B, H, W, 3) → what the vision towers take, (B, 3, P, P), on their device."""
         batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
         size = self.image_size
         if batch.shape[1:3] != (size, size):
@@ -194,7 +200,8 @@ class BlipReader:
                 planes, (size, size), mode="bicubic", align_corners=False, antialias=True
             )
             batch = planes.round_().clamp_(0, 255).byte().permute(0, 2, 3, 1)
-        return normalised(batch, self.mean, self.std)
+        pixels = normalised(batch, self.mean, self.std)
+        return self.stem(pixels) if self.stem else pixels
 
     def _image_batch(self) -> int:
         patches = self.retrieval.vision_model.embeddings.num_patches

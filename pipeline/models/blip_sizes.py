@@ -8,12 +8,21 @@ from pydantic import Field, model_validator
 
 from pipeline.params import Section
 
+STEM_STRIDE = 8  # pixels to a place of what a stem makes
+
+
+class StemSizes(Section):
+    """Of the convolutions in front of a vision tower."""
+
+    channel: int = Field(ge=1)  # width of the first convolution; the last is four times as wide
+
 
 class BlipSizes(Section):
     """Of a BLIP that is trained from scratch; one width for pictures and texts."""
 
     image_size: int = Field(ge=8)
     patch_size: int = Field(ge=1)
+    stem_channel: int = Field(ge=0)  # width of the stem's first convolution; 0: no stem
     hidden_size: int = Field(ge=4)
     vision_layers: int = Field(ge=1)
     text_layers: int = Field(ge=1)
@@ -26,6 +35,11 @@ class BlipSizes(Section):
             raise ValueError(
                 f"image_size = {self.image_size}: expected a multiple of patch_size"
                 f" = {self.patch_size}"
+            )
+        if self.stem_channel and self.patch_size % STEM_STRIDE:
+            raise ValueError(
+                f"patch_size = {self.patch_size}: expected a multiple of {STEM_STRIDE}, "
+                f"as stem_channel = {self.stem_channel}"
             )
         if self.hidden_size % self.heads:
             raise ValueError(

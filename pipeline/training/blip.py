@@ -28,6 +28,7 @@ from pipeline.training.negatives import ChangedCaptions, draw_negatives, negativ
 
 TEMPERATURE = 0.07  # where BLIP's starts
 COLDEST, WARMEST = 0.001, 0.5
+OUTER = re.compile(r"(word|position|class)_embedding|_proj\.|itm_head|predictions")
 LAYER = re.compile(r"\.layers?\.(\d+)\.")
 
 
@@ -66,6 +67,7 @@ class BlipObjectives(nn.Module):
         self.settings = settings
         self.retrieval = checkpoint.retrieval
         self.captioner = checkpoint.captioner
+        self.stem: nn.Module = checkpoint.stem or nn.Identity()
         self.temperature = nn.Parameter(torch.tensor(TEMPERATURE))
         self.encode_id, self.decode_id = checkpoint.encode_id, checkpoint.decode_id
         for module in self.modules():
@@ -82,13 +84,14 @@ class BlipObjectives(nn.Module):
         Args:
             resting: losses that are not worked out.
         """
-        image_states = self.see(batch.pixels)
+        pixels = self.stem(batch.pixels)
+        image_states = self.retrieval.vision_model(pixels).last_hidden_state
         figures, similarity, weights = self._contrast(image_states, batch)
         if "itm" not in resting:
             figures |= self._matching(image_states, batch, similarity, weights)
         if "lm" not in resting:
             if self.captioner.vision_model is not self.retrieval.vision_model:
-                image_states = self.captioner.vision_model(batch.pixels).last_hidden_state
+                image_states = self.captioner.vision_model(pixels).last_hidden_state
             figures |= self._captioning(image_states[batch.captioned], batch.captions)
         return {name: value for name, value in figures.items() if name not in resting}
 
@@ -189,7 +192,7 @@ class BlipObjectives(nn.Module):
 
     def see(self, pixels: Tensor) -> Tensor:
         """Normalised pictures → the states (B, P, C) that the texts are read beside."""
-        return self.retrieval.vision_model(pixels).last_hidden_state
+        return self.retrieval.vision_model(self.stem(pixels)).last_hidden_state
 
     def probabilities(self, image_states: Tensor, texts: Texts) -> Tensor:
         """How likely each of N pictures and its text belong together: (N,) on the CPU."""
@@ -284,6 +287,17 @@ class BlipTask:
     def lr_shares(self) -> dict[str, float]:
         """The share of lr that each parameter has."""
         return layer_lrs(self.model, decay=self.settings.layer_decay)
+
+    def by_muon(self) -> list[str]:
+        """Names of the weights that Muon moves: those between hidden features, if it is asked for.
+
+        Not those that read words and places or give answers, after Muon's author.
+        """
+        return [
+            name
+            for name, parameter in self.model.named_parameters()
+            if self.settings.muon and parameter.ndim >= 2 and not OUTER.search(name)
+        ]
 
     def _sum(self, figures: dict[str, Tensor]) -> Tensor:
         s = self.settings

@@ -60,6 +60,7 @@ class BlipSettings(TrainingSettings, BlipSizes):
     doubtful_weight: float = Field(ge=0, le=1)  # of negatives that say less or more than a caption
     rare_below: float = Field(ge=0, le=1)  # share of a thing that is shown more often; 0: none
     rest_after: int = Field(ge=0)  # validations without a gain after which a loss rests; 0: never
+    muon: bool  # moves hidden weights; AdamW moves the others, or all
     layer_decay: float = Field(gt=0, le=1)  # of lr from each layer to the one below
     dropout: float = Field(ge=0, lt=1)
     views: ViewSettings

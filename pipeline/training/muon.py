@@ -21,7 +21,7 @@ STEP = 0.5  # root mean square of the step of an entry, as a share of the learni
 
 
 class Muon(torch.optim.Optimizer):
-    """For hidden weights of at least two dimensions, the first one the outputs'."""
+    """For hidden weights, each moved as the matrix that it is (`as_matrix`)."""
 
     def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float) -> None:
         """Take groups of parameters; each may have its own `weight_decay`."""
@@ -39,10 +39,20 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 momentum = state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
                 ahead = parameter.grad.lerp(momentum, MOMENTUM)  # Nesterov's
-                way = orthogonalized(ahead.flatten(1)).reshape(parameter.shape)
-                size = STEP * math.sqrt(max(len(parameter), parameter[0].numel()))
+                matrix = as_matrix(ahead)
+                way = orthogonalized(matrix).reshape(parameter.shape)
+                size = STEP * math.sqrt(max(matrix.shape))
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(way, alpha=-group["lr"] * size)
+
+
+def as_matrix(weight: Tensor) -> Tensor:
+    """A weight as the matrix that it multiplies features by, one side the outputs.
+
+    Outputs come first in linear layers and convolutions, last in a causal convolution's rows, which
+    have three dimensions.
+    """
+    return weight.flatten(0, 1) if weight.ndim == 3 else weight.flatten(1)
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:

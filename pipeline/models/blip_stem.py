@@ -1,0 +1,67 @@
+"""Convolutions in front of BLIP's vision tower: one that starts from nothing so learns to see.
+
+Patches of raw pixels have to find edges and things by themselves, for which a few thousand pictures
+are far too few; behind convolutions a transformer learns sooner and better
+(https://arxiv.org/abs/2106.14881). These stand before the tower, which stays Hugging Face's: what
+they make is a picture of half the side, whose squares of 4 x 4 values in three planes are the
+features of 8 x 8 pixels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from pipeline.models.blip_sizes import STEM_STRIDE, StemSizes
+from pipeline.models.storage import load_model, save_model
+from pipeline.models.trunk import trunk
+
+STEM = "stem"  # its folder in BLIP's
+SQUARE = 4  # side of the squares that hold the features of one place
+SHRINKING = STEM_STRIDE // SQUARE  # how much smaller than pictures the tower's are
+
+
+class BlipStem(nn.Module):
+    """Normalised pictures (B, 3, S, S) → what a tower takes for them, (B, 3, S / 2, S / 2)."""
+
+    def __init__(self, **sizes: Any) -> None:
+        """Build it of the fields of `StemSizes`, by name; weights from torch's global generator.
+
+        Raises:
+            ValueError: a size is missing, unknown or impossible.
+        """
+        super().__init__()
+        self.config = config = StemSizes.of(**sizes)
+        self.features = nn.Sequential(
+            *trunk(config.channel),
+            nn.Conv2d(4 * config.channel, 3 * SQUARE * SQUARE, 1),
+            nn.PixelShuffle(SQUARE),
+        )
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """See the class."""
+        return cast("Tensor", self.features(pixels))
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write `config.json` and `model.safetensors` into `folder`."""
+        save_model(self, self.config, folder)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> BlipStem:
+        """Load what `save_pretrained` wrote.
+
+        Raises:
+            UserError: a file is missing, damaged or of another model.
+        """
+        return load_model(folder, cls)
+
+
+def load_stem(folder: Path) -> BlipStem | None:
+    """The stem of a BLIP's folder; None where its towers see pixels, as published ones do.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    return BlipStem.from_pretrained(folder / STEM) if (folder / STEM).exists() else None
