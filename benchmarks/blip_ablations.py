@@ -72,6 +72,9 @@ ROWS = (
     Row("plain-views", "views", "shifts alone", {"views": PLAIN}),
     Row("patch-16", "patches", "of 16 pixels", {"patch_size": 16}),
     Row("patch-8", "patches", "of 8 pixels", {"patch_size": 8}),
+    Row("no-stem", "stem", "none: patches of pixels", {"stem_channel": 0}),
+    Row("deep", "vision layers", "3", {"vision_layers": 3}),
+    Row("adamw", "Muon", "AdamW moves all", {"muon": False}),
     Row("no-ema", "EMA weights", "off", {"ema_decay": 0.0}),
     Row("no-decay", "weight decay", "off", {"weight_decay": 0.0}),
 )

@@ -43,6 +43,7 @@ def main() -> None:
             seed=seed,
             label="VQ-VAE",
             write_curve=partial(write_tsv, layout.CURVES / "vqvae.tsv"),
+            by_muon=model.hidden_weights(),
         )
         if accelerator.is_main_process:
             model.save_pretrained(layout.VQVAE)

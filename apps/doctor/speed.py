@@ -92,7 +92,8 @@ def training_seconds(stage: str, params: Path) -> float:
     model = vqvae.build(texts.pooled.shape[1])
     known = CaptionedImages(torch.from_numpy(_noise(vqvae.image_size)), texts.pooled)
     if stage == "train_vqvae":
-        return _seconds(VQVAETask(model, known, known, vqvae), vqvae)
+        vqvae_task = VQVAETask(model, known, known, vqvae)
+        return _seconds(vqvae_task, vqvae, by_muon=model.hidden_weights())
     if stage == "train_decoder":
         settings = load_section(params, "decoder", DecoderSettings)
         decoder = settings.build(model)

@@ -141,6 +141,17 @@ class VQVAE(nn.Module):
             features = self.merge_decoded(torch.cat([features, known], dim=1))
         return self.decoder(features, text_embeds)
 
+    def hidden_weights(self) -> list[str]:
+        """Names of the matrices between hidden features, which Muon moves in training.
+
+        Not those that read or write pictures, codes and text, after Muon's author.
+        """
+        return [
+            f"{name}.weight"
+            for name, module in self.named_modules()
+            if isinstance(module, nn.Conv2d) and ".blocks." in name
+        ]
+
     def save_pretrained(self, folder: Path | str) -> None:
         """Write `config.json` and `model.safetensors` into `folder`."""
         save_model(self, self.config, folder)

@@ -17,7 +17,7 @@ from torch import Tensor
 from pipeline.training.blip_data import Texts
 from pipeline.training.blip_settings import NegativeShares
 
-NEAREST = 16  # captions that stand for a caption changed in something
+NEAREST = 8  # captions that stand for a caption changed in something
 AMONG = 8192  # captions that each is compared with: of more, the nearest are hardly nearer
 CHUNK = 256  # captions that are compared at a time
 
