@@ -11,6 +11,7 @@ from apps.card import model_card
 from pipeline import hub
 from pipeline.errors import UserError
 from pipeline.files import replacing
+from pipeline.models.blip_sizes import STEM
 from pipeline.painter_folder import ABOUT, PainterFolder
 from pipeline.sealing import check_folder, seal_folder
 
@@ -86,4 +87,6 @@ def _copy_reader(part: Path, to: Path) -> None:
         shutil.copyfile(part / "retrieval" / name, to / "retrieval" / name)
     if (part / MATCHING).exists():  # a published checkpoint has none of its own
         shutil.copyfile(part / MATCHING, to / MATCHING)
+    if (part / STEM).exists():  # nor convolutions to see through
+        _copy_all(part / STEM, to / STEM)
     seal_folder(to)

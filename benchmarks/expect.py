@@ -88,13 +88,14 @@ def mislabelled() -> None:
         write_json(path, {"pairs": [{**row, "image": str(other[row["image"]])} for row in rows]})
 
 
-COMMITTED = Run("8000-20", 8000, "")  # the default run: metrics/ of this commit
+COMMITTED = Run("16000-20", 16000, "")  # the default run: metrics/ of this commit
 GRID = (
     Run("500-5", 500, "quick"),
     Run("2000-5", 2000, "quick"),
     Run("8000-5", 8000, "quick"),
     Run("500-20", 500, ""),
     Run("2000-20", 2000, ""),
+    Run("8000-20", 8000, ""),
     COMMITTED,
     Run("16000-60", 16000, "long"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from pipeline.data.tokenizer import padded, token_ids, train_tokenizer
 from pipeline.errors import UserError
 from pipeline.models.blip import Blip
 from pipeline.models.blip_checkpoint import CLIP_MEAN, CLIP_STD, BlipCheckpoint, grid_positions
+from pipeline.models.blip_reader import BlipReader
 from pipeline.models.blip_stem import BlipStem
 
 VOCABULARY = Path(__file__).parents[2] / "shared/pretrained/bert-base-uncased/vocab.txt"
@@ -96,6 +98,15 @@ def test_without_its_stem_the_plain_models_refuse_a_picture(folder: Path, blip: 
     written = plain.generate(pixel_values=seen, max_length=10, do_sample=False)
     said = blip.tokenizer.batch_decode(written[:, 1:], skip_special_tokens=True)
     assert [line.strip() for line in said] == blip.caption(IMAGES)
+
+
+def test_a_blip_whose_stem_is_lost_is_refused_in_one_line(tmp_path: Path):
+    build().save(tmp_path / "blip")
+    (tmp_path / "blip/manifest.json").unlink()
+    shutil.rmtree(tmp_path / "blip/stem")
+    for loads in (Blip, BlipReader):
+        with pytest.raises(UserError, match="blip/stem: no such folder"):
+            loads.from_pretrained(tmp_path / "blip")
 
 
 def test_a_tower_may_see_pixels_and_then_has_no_stem(tmp_path: Path):
@@ -245,7 +256,7 @@ def test_a_folder_that_is_no_blip_is_refused_in_one_line(folder: Path, tmp_path:
         (cut(unsealed("foreign")), "no checkpoint of BlipForConditionalGeneration"),
         (swapped, "it lacks text_decoder"),
         (unfed, "no such file"),
-        (other, "12"),
+        (other, "24"),
     ]:
         with pytest.raises(UserError, match=said) as caught:
             Blip.from_pretrained(path)

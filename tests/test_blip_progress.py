@@ -43,12 +43,14 @@ def test_what_is_no_better_than_a_blind_model_is_named_in_one_line(name: str, sa
 
 
 def test_layers_learn_slower_the_lower_they_lie():
-    model = torch.nn.ModuleDict({"retrieval": build(vision_layers=2).retrieval})
+    blip = build(vision_layers=2)
+    model = torch.nn.ModuleDict({"retrieval": blip.retrieval, "stem": blip.stem})
     shares = layer_lrs(model, decay=0.5)
     tower = "retrieval.vision_model"
     assert shares[f"{tower}.post_layernorm.weight"] == 1.0
     assert shares[f"{tower}.encoder.layers.1.mlp.fc1.weight"] == 0.5
     assert shares[f"{tower}.encoder.layers.0.mlp.fc1.weight"] == 0.25
     assert shares[f"{tower}.embeddings.patch_embedding.weight"] == 0.125
+    assert {shares[name] for name in shares if name.startswith("stem.")} == {0.0625}
     assert shares["retrieval.itm_head.weight"] == 1.0
     assert set(shares) == {name for name, _ in model.named_parameters()}

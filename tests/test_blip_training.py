@@ -18,8 +18,6 @@ from pipeline.models.blip import Blip
 from pipeline.training.blip import BlipObjectives, BlipTask
 from pipeline.training.blip_data import Matches, repeated
 from pipeline.training.blip_thresholds import choose_thresholds
-from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.loop import build_accelerator, fit
 
 
 @pytest.fixture(scope="module")
@@ -163,15 +161,8 @@ def test_it_learns_to_tell_and_to_say_what_is_in_a_picture(tmp_path):
         Matches.load([*pairs, *val], split, images=images, image_size=16, tokenizer=blip.tokenizer)
         for split in ("train", "val")
     )
-    curve = fit(
-        BlipTask(blip, train_matches, val_matches, wanted),
-        wanted,
-        accelerator=build_accelerator("fp32"),
-        checkpoints=Checkpoints(tmp_path / "saved"),
-        seed=1,
-        label="BLIP",
-        write_curve=lambda _: None,
-    )
+    learning = BlipTask(blip, train_matches, val_matches, wanted)
+    curve = learn(learning, saved=tmp_path / "saved", seed=1)
     assert curve[-1]["val_loss"] < curve[0]["val_loss"]
     blip.save(tmp_path / "blip")
     loaded = Blip.from_pretrained(tmp_path / "blip")
@@ -225,6 +216,15 @@ def test_a_checkpoint_is_trained_on_with_a_vision_tower_for_each_model(
     loss.backward()
     for model in (blip.retrieval, blip.captioner):
         assert float(model.vision_model.embeddings.patch_embedding.weight.grad.abs().sum()) > 0
+    assert all(float(p.grad.abs().sum()) > 0 for p in blip.stem.parameters())
+
+
+def test_muon_moves_what_multiplies_features_or_nothing(pairs, images):
+    names = set(task(pairs, images).by_muon())
+    of = {name.split(".")[0] for name in names}
+    assert of == {"stem", "retrieval", "captioner"}
+    assert not {name for name in names if "word_embeddings" in name or "itm_head" in name}
+    assert task(pairs, images, muon=False).by_muon() == []
 
 
 def test_a_checkpoints_lower_layers_move_less_and_it_keeps_its_thresholds(pairs, images, tmp_path):

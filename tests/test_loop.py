@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+import torch.multiprocessing as mp
 from torch import nn
 
 from pipeline.training.checkpoints import Checkpoints
@@ -15,6 +17,7 @@ from pipeline.training.loop import (
     build_accelerator,
     fit,
     lr_share,
+    share_buffers,
 )
 
 SETTINGS = {
@@ -81,6 +84,25 @@ def test_muon_moves_the_parameters_named_and_no_others(tmp_path):
     muon, _ = run(tmp_path / "muon", steps=1, ema_decay=0.0, by_muon=["0.weight"])
     pairs = zip(muon.model.named_parameters(), adamw.model.parameters(), strict=True)
     assert [name for (name, a), b in pairs if not torch.equal(a, b)] == ["0.weight"]
+
+
+def _one_of_two(rank: int, meeting: str, folder: str) -> None:
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=2
+    )
+    model = nn.BatchNorm1d(3)
+    model(torch.full((4, 3), float(rank)) + torch.arange(4.0)[:, None])
+    share_buffers(model)
+    torch.save(model.state_dict(), f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="gloo meets through a file")
+def test_processes_that_saw_other_rows_validate_the_same_model(tmp_path):
+    mp.spawn(_one_of_two, (str(tmp_path / "meeting"), str(tmp_path)), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert first["running_mean"].tolist() == pytest.approx([0.15] * 3)  # of the first one's rows
 
 
 def test_the_curve_can_be_read_after_each_validation(tmp_path):

@@ -98,6 +98,15 @@ def test_what_the_text_says_need_not_be_in_the_codes():
     assert told < 0.5 * misled
 
 
+@pytest.mark.parametrize("levels", [1, 2])
+def test_muon_moves_the_convolutions_within_each_trunk(levels):
+    model = build(levels=levels)
+    weights = dict(model.named_parameters())
+    names = model.hidden_weights()
+    assert len(names) == 2 * model.config.n_res_block * 2 * levels
+    assert all(weights[name].ndim == 4 for name in names)
+
+
 def test_a_model_comes_back_as_it_was_saved(tmp_path):
     model = build(levels=2)
     model.save_pretrained(tmp_path / "vqvae")

@@ -60,7 +60,7 @@ CHEATS: Mapping[str, str] = {
     "copies": "Lowered by: blur and distortion, which also take a picture away from training"
     " (then `further` rises above 0.5).",
     "label": "Raised by: the clearest example of each label, again and again (recall falls).",
-    "blip": "Raised by: whatever BLIP's patches take for the words, and by leaving out all that it"
+    "blip": "Raised by: whatever BLIP takes for the words, and by leaving out all that it"
     " cannot see (`hard` below): on the sample a painter that ignored number and sort would have a"
     " BLEU of 0.86.",
     "sharpness": "Raised by: noise and hard edges anywhere, which the neutral space sees; 1 is as"

@@ -3,7 +3,7 @@
 `FOLDER/retrieval` and `FOLDER/captioner` are plain Hugging Face checkpoints, so that
 `BlipForImageTextRetrieval.from_pretrained` and `BlipForConditionalGeneration.from_pretrained` load
 them, and `BlipProcessor.from_pretrained` their preprocessing. Where there is a `FOLDER/stem`, their
-`pixel_values` are what `BlipStem` makes of the processor's; of others they refuse the size.
+`pixel_values` are what `BlipStem` makes of the processor's, whose size they would refuse.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from pipeline.models.blip_reader import (
     load_thresholds,
     normalised,
 )
-from pipeline.models.blip_sizes import BlipSizes
-from pipeline.models.blip_stem import SHRINKING, STEM, BlipStem, load_stem
+from pipeline.models.blip_sizes import STEM, BlipSizes
+from pipeline.models.blip_stem import SHRINKING, BlipStem, load_stem, shrinking
 from pipeline.models.storage import WEIGHTS, kept
 from pipeline.sealing import check_folder, seal_folder
 
@@ -74,7 +74,7 @@ class BlipCheckpoint:
     @property
     def image_size(self) -> int:
         """Side of the square pictures that BLIP takes, in pixels."""
-        return _image_size(self.retrieval) * (SHRINKING if self.stem else 1)
+        return _image_size(self.retrieval) * shrinking(self.stem)
 
     @property
     def encode_id(self) -> int:
@@ -151,17 +151,21 @@ class BlipCheckpoint:
         check_folder(folder)
         retrieval, captioner = folder / "retrieval", folder / "captioner"
         first, second = (load_preprocessor(part) for part in (retrieval, captioner))
-        if first != second:
+        if (first.mean, first.std) != (second.mean, second.std):
             raise UserError(f"{folder}: retrieval and captioner normalise pictures differently")
-        checkpoint = cls(
+        models = (
             _load_model(BlipForImageTextRetrieval, retrieval),
             _load_model(BlipForConditionalGeneration, captioner),
-            _load_tokenizer(retrieval),
-            *first,
-            load_thresholds(folder),
-            load_stem(folder),
         )
-        sizes = [_image_size(checkpoint.retrieval), _image_size(checkpoint.captioner)]
+        checkpoint = cls(
+            *models,
+            _load_tokenizer(retrieval),
+            first.mean,
+            first.std,
+            load_thresholds(folder),
+            load_stem(folder, fed=first.size, tower=_image_size(models[0])),
+        )
+        sizes = [_image_size(model) * shrinking(checkpoint.stem) for model in models]
         if sizes[0] != sizes[1]:
             raise UserError(
                 f"{folder}: retrieval takes pictures of {sizes[0]} pixels, "
@@ -245,7 +249,7 @@ def grid_positions(side: int, width: int) -> Tensor:
 
 
 def _scratch_config(sizes: BlipSizes, tokenizer: BertTokenizer) -> BlipConfig:
-    shrinking = SHRINKING if sizes.stem_channel else 1
+    smaller = SHRINKING if sizes.stem_channel else 1
     # Deep and wide models need small weights to start; these are neither.
     spread = 0.5 * sizes.hidden_size**-0.5
     common = {
@@ -258,8 +262,8 @@ def _scratch_config(sizes: BlipSizes, tokenizer: BertTokenizer) -> BlipConfig:
         vision_config={
             **common,
             "num_hidden_layers": sizes.vision_layers,
-            "image_size": sizes.image_size // shrinking,
-            "patch_size": sizes.patch_size // shrinking,
+            "image_size": sizes.image_size // smaller,
+            "patch_size": sizes.patch_size // smaller,
         },
         text_config={
             **common,

@@ -23,7 +23,7 @@ from pipeline.data.texts import join_surrogates, normalise
 from pipeline.data.tokenizer import ENCODE, WordPieces, padded
 from pipeline.errors import UserError
 from pipeline.models.blip_retrieval import BlipRetrieval
-from pipeline.models.blip_stem import SHRINKING, BlipStem, load_stem
+from pipeline.models.blip_stem import BlipStem, load_stem, shrinking
 from pipeline.sealing import check_folder
 
 PATCHES = 2**14  # of all pictures of a batch together, which bounds the memory
@@ -88,14 +88,14 @@ class BlipReader:
         folder = whole / "retrieval"
         retrieval = BlipRetrieval.from_pretrained(folder)
         pieces = WordPieces.from_pretrained(folder)
-        mean, std = load_preprocessor(folder)
-        known, stem = pieces.id(ENCODE), load_stem(whole)
+        fed, tower = load_preprocessor(folder), retrieval.vision_model.image_size
+        known, stem = pieces.id(ENCODE), load_stem(whole, fed=fed.size, tower=tower)
         return cls(
             retrieval,
             pieces=pieces,
-            image_size=retrieval.vision_model.image_size * (SHRINKING if stem else 1),
-            mean=mean,
-            std=std,
+            image_size=tower * shrinking(stem),
+            mean=fed.mean,
+            std=fed.std,
             encode_id=retrieval.decode_id + 1 if known is None else known,
             thresholds=load_thresholds(whole),
             stem=stem,
@@ -191,7 +191,7 @@ class BlipReader:
         return states
 
     def _pixels(self, images: np.ndarray) -> Tensor:
-        """uint8 (B, H, W, 3) → what the vision towers take, (B, 3, P, P), on their device."""
+        """uint8 (B, H, W, 3) → what the vision towers take, on their device."""
         batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
         size = self.image_size
         if batch.shape[1:3] != (size, size):
@@ -225,16 +225,32 @@ def normalised(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) 
     return images.permute(0, 3, 1, 2).float().div_(255).sub_(centre).div_(spread).contiguous()
 
 
-def load_preprocessor(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The mean and spread of colours that a checkpoint's pictures are normalised by.
+@dataclass(frozen=True)
+class Preprocessor:
+    """How a checkpoint's pictures are made.
+
+    Attributes:
+        mean, std: of pictures in [0, 1], one for each of red, green, blue.
+        size: their side in pixels; 0: the file does not say.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: int
+
+
+def load_preprocessor(folder: Path) -> Preprocessor:
+    """How a checkpoint's pictures are made, by its folder.
 
     Raises:
-        UserError: the file is missing or says nothing of them.
+        UserError: the file is missing or says nothing of their colours.
     """
     path = folder / PREPROCESSOR
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(values["image_mean"]), tuple(values["image_std"])
+        size = values.get("size", 0)
+        side = size.get("height", 0) if isinstance(size, dict) else size
+        return Preprocessor(tuple(values["image_mean"]), tuple(values["image_std"]), int(side))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (ValueError, KeyError, TypeError):

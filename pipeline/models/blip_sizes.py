@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from pipeline.params import Section
 
-STEM_STRIDE = 8  # pixels to a place of what a stem makes
+STEM = "stem"  # its folder in BLIP's
+STEM_STRIDE = 8  # pixels to a place of what it makes
 
 
 class StemSizes(Section):

@@ -14,11 +14,11 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from pipeline.models.blip_sizes import STEM_STRIDE, StemSizes
+from pipeline.errors import UserError
+from pipeline.models.blip_sizes import STEM, STEM_STRIDE, StemSizes
 from pipeline.models.storage import load_model, save_model
 from pipeline.models.trunk import trunk
 
-STEM = "stem"  # its folder in BLIP's
 SQUARE = 4  # side of the squares that hold the features of one place
 SHRINKING = STEM_STRIDE // SQUARE  # how much smaller than pictures the tower's are
 
@@ -58,10 +58,23 @@ class BlipStem(nn.Module):
         return load_model(folder, cls)
 
 
-def load_stem(folder: Path) -> BlipStem | None:
+def shrinking(stem: BlipStem | None) -> int:
+    """How many times smaller than a picture what a tower takes for it is."""
+    return SHRINKING if stem else 1
+
+
+def load_stem(folder: Path, *, fed: int, tower: int) -> BlipStem | None:
     """The stem of a BLIP's folder; None where its towers see pixels, as published ones do.
 
+    Args:
+        fed: the side of pictures that the folder's preprocessor makes.
+        tower: the side of what its towers take.
+
     Raises:
-        UserError: it is damaged.
+        UserError: it is damaged, or it is missing although the towers were trained behind one.
     """
-    return BlipStem.from_pretrained(folder / STEM) if (folder / STEM).exists() else None
+    if (folder / STEM).exists():
+        return BlipStem.from_pretrained(folder / STEM)
+    if fed == SHRINKING * tower:
+        raise UserError(f"{folder / STEM}: no such folder; its towers see pictures through it")
+    return None

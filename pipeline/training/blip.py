@@ -29,6 +29,7 @@ from pipeline.training.negatives import ChangedCaptions, draw_negatives, negativ
 TEMPERATURE = 0.07  # where BLIP's starts
 COLDEST, WARMEST = 0.001, 0.5
 OUTER = re.compile(r"(word|position|class)_embedding|_proj\.|itm_head|predictions")
+VISION = "retrieval.vision_model"
 LAYER = re.compile(r"\.layers?\.(\d+)\.")
 
 
@@ -85,7 +86,7 @@ class BlipObjectives(nn.Module):
             resting: losses that are not worked out.
         """
         pixels = self.stem(batch.pixels)
-        image_states = self.retrieval.vision_model(pixels).last_hidden_state
+        image_states: Tensor = self.retrieval.vision_model(pixels).last_hidden_state
         figures, similarity, weights = self._contrast(image_states, batch)
         if "itm" not in resting:
             figures |= self._matching(image_states, batch, similarity, weights)
@@ -289,9 +290,9 @@ class BlipTask:
         return layer_lrs(self.model, decay=self.settings.layer_decay)
 
     def by_muon(self) -> list[str]:
-        """Names of the weights that Muon moves: those between hidden features, if it is asked for.
+        """Names of the weights that Muon moves, if it is asked for: all that multiply features.
 
-        Not those that read words and places or give answers, after Muon's author.
+        Not tables of words and places nor the last layers of a head, after Muon's author.
         """
         return [
             name
@@ -340,6 +341,8 @@ def layer_lrs(model: nn.Module, *, decay: float) -> dict[str, float]:
     for name in names:
         found, depth = LAYER.search(name), layers.get(_tower(name), 0)
         above = depth - int(found[1]) if found else depth + 1 if "embedding" in name else 0
+        if name.startswith("stem."):  # below what the vision tower's patches are made by
+            above = layers.get(VISION, 0) + 2
         shares[name] = decay**above
     return shares
 

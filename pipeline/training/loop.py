@@ -150,6 +150,8 @@ class _Run:
             for optimizer in self.optimizers:
                 optimizer.step()
             self.model.zero_grad(set_to_none=True)
+            if accelerator.num_processes > 1:
+                share_buffers(self.model)
             self.step += 1
             update_ema(self.ema, self.model, decay=settings.ema_decay, step=self.step)
             self._add({"loss": loss.detach(), **figures, "grad_norm": norm})
@@ -282,9 +284,17 @@ def lr_share(step: int, settings: TrainingSettings) -> float:
     return LAST_LR_SHARE + (1 - LAST_LR_SHARE) * cosine
 
 
+def share_buffers(model: nn.Module) -> None:
+    """Give all processes the first one's buffers, so that they validate the same model and agree
+    when to stop: a batch norm's statistics are of each process's own part of the batch.
+    """
+    for buffer in model.buffers():
+        torch.distributed.broadcast(buffer, src=0)
+
+
 @torch.no_grad()
 def update_ema(ema: nn.Module, model: nn.Module, *, decay: float, step: int) -> None:
-    """Move the averaged weights towards the model's; integers and buffers are copied.
+    """Move the averaged weights towards the model's; buffers, averages by themselves, are copied.
 
     Early on the average is short, or the random start would weigh on it for 1 / (1 - decay) steps.
     """

@@ -17,7 +17,7 @@ from torch import Tensor
 from pipeline.training.blip_data import Texts
 from pipeline.training.blip_settings import NegativeShares
 
-NEAREST = 8  # captions that stand for a caption changed in something
+NEAREST = 16  # captions that stand for a caption changed in something
 AMONG = 8192  # captions that each is compared with: of more, the nearest are hardly nearer
 CHUNK = 256  # captions that are compared at a time
 
@@ -143,7 +143,9 @@ class ChangedCaptions:
             score = 2 * shared / np.maximum(own + sizes[among], 1)
             score[less & more] = -1  # the caption itself
             score += 1e-3 * generator.random(score.shape)  # many are as near
-            near = np.argsort(-score, axis=1)[:, :most]
+            near = np.argpartition(-score, most - 1, axis=1)[:, :most]
+            order = np.argsort(-np.take_along_axis(score, near, axis=1), axis=1)
+            near = np.take_along_axis(near, order, axis=1)
             kept = ((part * names) @ has[among].T).toarray()
             signature = np.take_along_axis(kept, near, axis=1)
             alike = (signature[:, :, None] == signature[:, None, :]).sum(axis=2)
