@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -72,6 +72,19 @@ class _Clock:
         return {"loss": 0.0}
 
 
+@dataclass(frozen=True)
+class Training:
+    """A model's training as its stage starts it, on made-up data.
+
+    Attributes:
+        by_muon: names of the weights that Muon moves.
+    """
+
+    task: Task
+    settings: Any
+    by_muon: Collection[str] = ()
+
+
 def training_seconds(stage: str, params: Path) -> float:
     """The seconds of all steps of a training stage, validation left out, on this machine.
 
@@ -79,35 +92,44 @@ def training_seconds(stage: str, params: Path) -> float:
         stage: its name in dvc.yaml.
         params: params.yaml, whose sizes, batches and numbers of steps count.
     """
+    return sum(
+        step_seconds(training) * training.settings.steps for training in trainings(stage, params)
+    )
+
+
+def trainings(stage: str, params: Path) -> Iterator[Training]:
+    """The trainings of a stage: of a prior, one for each level. Arguments as above."""
     torch.manual_seed(0)
     family = stage.removeprefix("train_")
-    schema, prior_task = PRIORS.get(family, (None, None))
-    settings: Any
+    blip_settings = load_section(params, "blip", BlipSettings)
     if stage == "finetune_blip":
-        settings = load_section(params, "blip", BlipSettings)
-        blip = _blip(settings)
-        return _seconds(blip, settings, by_muon=blip.by_muon())
-    texts = _texts(load_section(params, "blip", BlipSettings))
+        blip = _blip(blip_settings)
+        yield Training(blip, blip_settings, blip.by_muon())
+        return
+    texts = _texts(blip_settings)
     vqvae = load_section(params, "vqvae", VQVAESettings)
     model = vqvae.build(texts.pooled.shape[1])
     known = CaptionedImages(torch.from_numpy(_noise(vqvae.image_size)), texts.pooled)
     if stage == "train_vqvae":
-        vqvae_task = VQVAETask(model, known, known, vqvae)
-        return _seconds(vqvae_task, vqvae, by_muon=model.hidden_weights())
-    if stage == "train_decoder":
+        yield Training(VQVAETask(model, known, known, vqvae), vqvae, model.hidden_weights())
+    elif stage == "train_decoder":
         settings = load_section(params, "decoder", DecoderSettings)
         decoder = settings.build(model)
         task = DecoderTask(decoder, model.to(best_device()), known, known, settings)
-        return _seconds(task, settings, by_muon=decoder.hidden_weights())
-    settings = load_section(params, family, schema)
-    return sum(_seconds(each, settings) for each in _levels(settings, prior_task, model, texts))
+        yield Training(task, settings, decoder.hidden_weights())
+    else:
+        schema, prior_task = PRIORS[family]
+        prior_settings: Any = load_section(params, family, schema)
+        for level in _levels(prior_settings, prior_task, model, texts):
+            yield Training(level, prior_settings)
 
 
-def _seconds(task: Task, settings: Any, *, by_muon: Collection[str] = ()) -> float:
-    """Of all steps, by those of a short run of the stages' own loop."""
+def step_seconds(training: Training) -> float:
+    """Of a step, by those of a short run of the stages' own loop."""
     few = WARM_UP + TIMED + 1  # the last says when the one before it ended
     changes = {"steps": few, "validate_every": few, "checkpoint_every": few, "patience": 0}
-    clock = _Clock(task)
+    clock = _Clock(training.task)
+    settings = training.settings
     with TemporaryDirectory() as folder:
         fit(
             clock,
@@ -117,9 +139,9 @@ def _seconds(task: Task, settings: Any, *, by_muon: Collection[str] = ()) -> flo
             seed=0,
             label=MEASURING,
             write_curve=lambda curve: None,
-            by_muon=by_muon,
+            by_muon=training.by_muon,
         )
-    return (clock.begun[-1] - clock.begun[WARM_UP]) / TIMED * float(settings.steps)
+    return (clock.begun[-1] - clock.begun[WARM_UP]) / TIMED
 
 
 def _texts(blip: BlipSettings) -> TextCondition:

@@ -1,0 +1,65 @@
+"""Training: the arithmetic of each stage's step, and its share of what the machine can do.
+
+python -m benchmarks.training_rate [--json results.json]
+
+A step is that of the stage's own loop at params.yaml's sizes,
+with clipping, optimiser and averaging.
+What is counted are the products and convolutions of forward, backward and Muon.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from apps.doctor.speed import Training, step_seconds, trainings
+from benchmarks.measure import machine, report
+from pipeline.devices import repeat_exactly
+from pipeline.training.muon import Muon
+
+PARAMS = Path("params.yaml")
+STAGES = ("finetune_blip", "train_vqvae", "train_decoder", "train_pixelsnail", "train_diffusion")
+
+
+def arithmetic(training: Training) -> tuple[float, float]:
+    """Operations of a step, two for each multiplication and sum: the model's, and Muon's."""
+    task, model = training.task, training.task.model.train()
+    rows = torch.arange(training.settings.batch_size) % task.rows
+    with FlopCounterMode(display=False) as of_model:
+        task.loss(model, rows)[0].backward()
+    moved = [value for name, value in model.named_parameters() if name in set(training.by_muon)]
+    if not moved:
+        return float(of_model.get_total_flops()), 0.0
+    with FlopCounterMode(display=False) as of_muon:
+        Muon([{"params": moved}], lr=0.0).step()
+    return float(of_model.get_total_flops()), float(of_muon.get_total_flops())
+
+
+def main() -> None:
+    repeat_exactly()
+    rows: list[dict[str, Any]] = []
+    for stage in STAGES:
+        for training in trainings(stage, PARAMS):
+            of_model, of_muon = arithmetic(training)
+            seconds = step_seconds(training)
+            about = machine()  # beside each stage: others' load comes and goes
+            rate = (of_model + of_muon) / seconds / 1e9
+            rows.append(
+                {
+                    "stage": stage,
+                    "GFLOP a step": of_model / 1e9,
+                    "of Muon besides": of_muon / 1e9,
+                    "milliseconds": 1e3 * seconds,
+                    "GFLOP/s": rate,
+                    "of the product rate": rate / about["product GFLOP/s"],
+                    "of the convolution rate": rate / about["convolution GFLOP/s"],
+                }
+            )
+    report(rows)
+
+
+if __name__ == "__main__":
+    main()
