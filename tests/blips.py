@@ -28,7 +28,9 @@ SETTINGS = {
     "rare_below": 0.0, "rest_after": 0, "layer_decay": 1.0, "dropout": 0.0,
     "stem_channel": 4, "muon": True,
     "negatives": {"even": 1.0, "hard": 1.0, "same_label": 0.0, "changed": 0.0},
-    "views": {"max_shift": 1, "mirror": False, "smallest_crop": 1.0, "jitter": 0.0},
+    "views": {
+        "max_shift": 1, "mirror": False, "smallest_crop": 1.0, "jitter": 0.0, "soft_share": 0.0,
+    },
 }  # fmt: skip
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 60, 220)}
 PLACES = ("left", "right")

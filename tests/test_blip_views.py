@@ -7,7 +7,7 @@ import torch
 from pipeline.training.blip_settings import ViewSettings
 from pipeline.training.blip_views import augmented
 
-STILL = {"max_shift": 0, "mirror": False, "smallest_crop": 1.0, "jitter": 0.0}
+STILL = {"max_shift": 0, "mirror": False, "smallest_crop": 1.0, "jitter": 0.0, "soft_share": 0.0}
 
 
 def views(pixels: torch.Tensor, **changes) -> torch.Tensor:
@@ -45,3 +45,12 @@ def test_light_changes_and_hues_do_not():
     assert float((seen - red).abs().mean((1, 2, 3)).max()) > 0.05
     assert (seen[:, 0] > seen[:, 1]).all()
     torch.testing.assert_close(seen[:, 1], seen[:, 2])
+
+
+def test_some_pictures_are_softened_and_keep_their_brightness():
+    noise = torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    seen = views(noise, soft_share=0.5)
+    changed = (seen != noise).flatten(1).any(1)
+    assert int(changed.sum()) == 20
+    assert float(seen[changed].std()) < 0.7 * float(noise.std())
+    torch.testing.assert_close(seen.mean((2, 3)), noise.mean((2, 3)), atol=0.05, rtol=0)

@@ -14,7 +14,9 @@ def test_singular_values_far_apart_come_out_alike_and_the_vectors_stay(shape) ->
     generator = torch.Generator().manual_seed(0)
     left, _ = torch.linalg.qr(torch.randn(shape[0], 8, generator=generator))
     right, _ = torch.linalg.qr(torch.randn(shape[1], 8, generator=generator))
-    found = orthogonalized(left @ torch.logspace(0, -1.5, 8).diag() @ right.T)
+    matrix = left @ torch.logspace(0, -1.5, 8).diag() @ right.T
+    found, again = orthogonalized(torch.stack([matrix, 1e-3 * matrix]))
+    torch.testing.assert_close(again, found, atol=1e-3, rtol=0)
     inner = left.T @ found @ right
     assert 0.6 < float(inner.diagonal().min()) <= float(inner.diagonal().max()) < 1.3
     torch.testing.assert_close(inner, inner.diagonal().diag(), atol=1e-4, rtol=0)
@@ -22,7 +24,7 @@ def test_singular_values_far_apart_come_out_alike_and_the_vectors_stay(shape) ->
 
 
 def test_nothing_stays_nothing() -> None:
-    assert not orthogonalized(torch.zeros(3, 5)).any()
+    assert not orthogonalized(torch.zeros(2, 3, 5)).any()
 
 
 @pytest.mark.parametrize("size", [1e-6, 1e3])

@@ -52,3 +52,17 @@ def shift_by(images: Tensor, shifts: Tensor) -> Tensor:
     index = torch.arange(batch, device=images.device)[:, None, None]
     moved = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]]
     return moved.permute(0, 3, 1, 2)
+
+
+def blurred(images: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (B, 3, H, W) by `sigma` pixels, cut off at three pixels."""
+    steps = torch.arange(-3, 4, device=images.device)
+    weights = torch.exp(-0.5 * (steps / sigma) ** 2)
+    kernel = (weights / weights.sum()).expand(3, 1, 1, 7)
+    wide = F.conv2d(F.pad(images, [3, 3, 0, 0], mode="reflect"), kernel, groups=3)
+    return F.conv2d(F.pad(wide, [0, 0, 3, 3], mode="reflect"), kernel.mT.contiguous(), groups=3)
+
+
+def coarsened(images: Tensor, factor: int) -> Tensor:
+    """(B, 3, H, W) as if it had been stored `factor` times smaller."""
+    return F.interpolate(F.avg_pool2d(images, factor), scale_factor=factor, mode="bilinear")

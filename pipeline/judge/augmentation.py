@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.data.views import to_float
+from pipeline.data.views import blurred, coarsened, to_float
 
 MOST_NOISE = 0.12  # standard deviation, of a range of 2
 SIGMAS = (0.5, 1.5)  # of the blur, in pixels
@@ -44,23 +44,9 @@ def views(pictures: Tensor, rows: Tensor, *, max_shift: int) -> Tensor:
     down = offsets[0] + line  # (B, H)
     across = offsets[1] + torch.where(mirrored, height - 1 - line, line)
     images = to_float(pictures[rows[:, None, None], down[:, :, None], across[:, None, :]])
-    blurred, coarse, noisy, clean = images.tensor_split(4)
+    soft, coarse, noisy, clean = images.tensor_split(4)
     low, high = SIGMAS
     sigma = low + (high - low) * float(torch.rand(()))
     factor = 2 if float(torch.rand(())) < 0.5 else 4
     noise = torch.randn_like(noisy) * MOST_NOISE * torch.rand(len(noisy), 1, 1, 1, device=device)
-    return torch.cat([blur(blurred, sigma), coarsened(coarse, factor), noisy + noise, clean])
-
-
-def blur(images: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of (B, 3, H, W) by `sigma` pixels, cut off at three pixels."""
-    steps = torch.arange(-3, 4, device=images.device)
-    weights = torch.exp(-0.5 * (steps / sigma) ** 2)
-    kernel = (weights / weights.sum()).expand(3, 1, 1, 7)
-    wide = F.conv2d(F.pad(images, [3, 3, 0, 0], mode="reflect"), kernel, groups=3)
-    return F.conv2d(F.pad(wide, [0, 0, 3, 3], mode="reflect"), kernel.mT.contiguous(), groups=3)
-
-
-def coarsened(images: Tensor, factor: int) -> Tensor:
-    """(B, 3, H, W) as if it had been stored `factor` times smaller."""
-    return F.interpolate(F.avg_pool2d(images, factor), scale_factor=factor, mode="bilinear")
+    return torch.cat([blurred(soft, sigma), coarsened(coarse, factor), noisy + noise, clean])

@@ -42,6 +42,7 @@ class ViewSettings(Section):
     mirror: bool  # half of the pictures; not where texts say left or right
     smallest_crop: float = Field(gt=0, le=1)  # of a picture's side; 1: none
     jitter: float = Field(ge=0, le=1)  # of brightness, contrast and depth of colour
+    soft_share: float = Field(ge=0, le=1)  # of the pictures, made as soft as painters' are
 
 
 class BlipSettings(TrainingSettings, BlipSizes):

@@ -1,4 +1,4 @@
-"""The views of a picture that BLIP learns from: moved, mirrored, cropped, lit another way.
+"""The views of a picture that BLIP learns from: moved, mirrored, cropped, lit another way, softer.
 
 Hues stay as they are: captions name colours, and leave open how bright or deep they are.
 """
@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.data.views import shifted
+from pipeline.data.views import blurred, coarsened, shifted
 from pipeline.training.blip_settings import ViewSettings
 
+SIGMAS = (0.5, 1.5)  # of the blur, in pixels
 GREY = (0.299, 0.587, 0.114)  # how bright red, green and blue are
 
 
@@ -23,6 +24,8 @@ def augmented(pixels: Tensor, settings: ViewSettings) -> Tensor:
     """
     if settings.jitter:
         pixels = _relit(pixels, settings.jitter)
+    if settings.soft_share:
+        pixels = _softened(pixels, settings.soft_share)
     if settings.smallest_crop < 1:
         return _cropped(pixels, settings)
     pixels = shifted(pixels, max_shift=settings.max_shift)
@@ -49,6 +52,20 @@ def _cropped(pixels: Tensor, settings: ViewSettings) -> Tensor:
     theta[:, :, 2] = middle
     grid = F.affine_grid(theta.to(pixels.device), list(pixels.shape), align_corners=False)
     return F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
+
+
+def _softened(pixels: Tensor, share: float) -> Tensor:
+    """Some of them blurred, as many as if they had been stored half as large: what is soft and yet
+    shows all shall count as that, when pictures of a painter are judged.
+    """
+    count = round(share * len(pixels))
+    chosen = torch.randperm(len(pixels))[:count].to(pixels.device)
+    soft, coarse = chosen.tensor_split(2)
+    low, high = SIGMAS
+    pixels = pixels.clone()
+    pixels[soft] = blurred(pixels[soft], low + (high - low) * float(torch.rand(())))
+    pixels[coarse] = coarsened(pixels[coarse], 2)
+    return pixels
 
 
 def _relit(pixels: Tensor, strength: float) -> Tensor:

@@ -31,6 +31,7 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Move every parameter that has a gradient."""
         for group in self.param_groups:
+            alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
@@ -38,31 +39,34 @@ class Muon(torch.optim.Optimizer):
                 if not state:
                     state["momentum"] = torch.zeros_like(parameter)
                 momentum = state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
-                ahead = parameter.grad.lerp(momentum, MOMENTUM)  # Nesterov's
-                way = orthogonalized(ahead.flatten(1)).reshape(parameter.shape)
-                size = STEP * math.sqrt(max(len(parameter), parameter[0].numel()))
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(way, alpha=-group["lr"] * size)
+                ahead = parameter.grad.lerp(momentum, MOMENTUM).flatten(1)  # Nesterov's
+                alike.setdefault(ahead.shape, []).append((parameter, ahead))
+            for shape, moved in alike.items():
+                ways = orthogonalized(torch.stack([ahead for _, ahead in moved]))
+                size = STEP * math.sqrt(max(shape))
+                for (parameter, _), way in zip(moved, ways, strict=True):
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    parameter.add_(way.reshape(parameter.shape), alpha=-group["lr"] * size)
 
 
-def orthogonalized(matrix: Tensor) -> Tensor:
-    """The same matrix (R, C) with its singular values brought near 1, by Newton-Schulz rounds.
+def orthogonalized(matrices: Tensor) -> Tensor:
+    """The same matrices (N, R, C), their singular values brought near 1 by Newton-Schulz rounds.
 
     A round multiplies x by a polynomial of x xᵀ. All of these commute, so that the rounds can work
-    on the small square x xᵀ alone, and x is multiplied once: less than half of the time for a
-    matrix nine times as wide as high, as a convolution's is.
+    on the small square x xᵀ alone, and x is multiplied once. That, and all matrices of a shape at
+    once, takes a third of the time, where they are small and many.
     """
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = x / (x.norm() + 1e-7)
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
     a, b, c = QUINTIC
-    gram = x @ x.T
-    whole = torch.eye(len(x), dtype=x.dtype, device=x.device)
+    gram = x @ x.mT
+    whole = torch.eye(x.shape[1], dtype=x.dtype, device=x.device).expand_as(gram)
     for round_ in range(ITERATIONS):
-        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        factor.diagonal().add_(a)
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
         whole = factor @ whole
         if round_ < ITERATIONS - 1:
             gram = factor @ gram @ factor
     x = whole @ x
-    return x.T if tall else x
+    return x.mT if tall else x
