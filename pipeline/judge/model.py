@@ -15,7 +15,6 @@ from pipeline.data.images import square
 from pipeline.data.views import to_float
 from pipeline.judge.settings import JudgeSizes
 from pipeline.models.storage import load_model, save_model
-from pipeline.models.trunk import trunk
 from pipeline.sample.attributes import ALLOWED, SIZES, encode
 from pipeline.sample.scene import KINDS
 from pipeline.sample.titles import parse
@@ -37,7 +36,13 @@ class Judge(nn.Module):
         self.config = config = JudgeSizes.of(**sizes)
         width = config.channel
         self.features = nn.Sequential(
-            *trunk(width),
+            nn.PixelUnshuffle(2),  # (B, 12, 32, 32) for 64 pixels: the cheapest first layer
+            _block(12, width),
+            nn.MaxPool2d(2),  # (B, channel, 16, 16)
+            _block(width, 2 * width),
+            nn.MaxPool2d(2),  # (B, 2 channel, 8, 8)
+            _block(2 * width, 4 * width),
+            _block(4 * width, 4 * width),
             nn.AvgPool2d(config.image_size // 8 // GRID),
             nn.Flatten(),  # (B, 4 channel * 16)
             nn.Dropout(0.2),
@@ -116,3 +121,9 @@ class Judge(nn.Module):
             UserError: a file is missing, damaged or of another model.
         """
         return load_model(Path(folder), cls)
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from pipeline.errors import UserError
 from pipeline.models.blip_sizes import STEM, STEM_STRIDE, StemSizes
 from pipeline.models.storage import load_model, save_model
-from pipeline.models.trunk import trunk
 
 SQUARE = 4  # side of the squares that hold the features of one place
 SHRINKING = STEM_STRIDE // SQUARE  # how much smaller than pictures the tower's are
@@ -34,9 +33,16 @@ class BlipStem(nn.Module):
         """
         super().__init__()
         self.config = config = StemSizes.of(**sizes)
+        width = config.channel
         self.features = nn.Sequential(
-            *trunk(config.channel),
-            nn.Conv2d(4 * config.channel, 3 * SQUARE * SQUARE, 1),
+            nn.PixelUnshuffle(2),  # (B, 12, S / 2, S / 2): the cheapest first layer
+            _block(12, width),
+            nn.MaxPool2d(2),
+            _block(width, 2 * width),
+            nn.MaxPool2d(2),  # (B, 2 channel, S / 8, S / 8)
+            _block(2 * width, 4 * width),
+            _block(4 * width, 4 * width),
+            nn.Conv2d(4 * width, 3 * SQUARE * SQUARE, 1),
             nn.PixelShuffle(SQUARE),
         )
 
@@ -56,6 +62,12 @@ class BlipStem(nn.Module):
             UserError: a file is missing, damaged or of another model.
         """
         return load_model(folder, cls)
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
 
 
 def shrinking(stem: BlipStem | None) -> int:
