@@ -47,6 +47,11 @@ def test_light_changes_and_hues_do_not():
     torch.testing.assert_close(seen[:, 1], seen[:, 2])
 
 
+def test_softening_keeps_the_type_where_convolutions_are_cast():
+    with torch.autocast("cpu", torch.bfloat16):
+        assert views(torch.rand(8, 3, 16, 16), soft_share=0.5).dtype == torch.float32
+
+
 def test_some_pictures_are_softened_and_keep_their_brightness():
     noise = torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     seen = views(noise, soft_share=0.5)

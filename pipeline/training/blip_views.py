@@ -63,7 +63,8 @@ def _softened(pixels: Tensor, share: float) -> Tensor:
     soft, coarse = chosen.tensor_split(2)
     low, high = SIGMAS
     pixels = pixels.clone()
-    pixels[soft] = blurred(pixels[soft], low + (high - low) * float(torch.rand(())))
+    sigma = low + (high - low) * float(torch.rand(()))
+    pixels[soft] = blurred(pixels[soft], sigma).to(pixels.dtype)  # autocast convolves in bf16
     pixels[coarse] = coarsened(pixels[coarse], 2)
     return pixels
 
