@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from pipeline.training.blip_settings import ViewSettings
@@ -50,6 +51,12 @@ def test_light_changes_and_hues_do_not():
 def test_softening_keeps_the_type_where_convolutions_are_cast():
     with torch.autocast("cpu", torch.bfloat16):
         assert views(torch.rand(8, 3, 16, 16), soft_share=0.5).dtype == torch.float32
+
+
+@pytest.mark.parametrize("batch", [0, 1, 2, 3])
+def test_a_batch_of_any_size_and_side_is_softened(batch):
+    pixels = torch.rand(batch, 3, 15, 15)
+    assert views(pixels, soft_share=0.7).shape == pixels.shape
 
 
 def test_some_pictures_are_softened_and_keep_their_brightness():

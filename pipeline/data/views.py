@@ -65,4 +65,4 @@ def blurred(images: Tensor, sigma: float) -> Tensor:
 
 def coarsened(images: Tensor, factor: int) -> Tensor:
     """(B, 3, H, W) as if it had been stored `factor` times smaller."""
-    return F.interpolate(F.avg_pool2d(images, factor), scale_factor=factor, mode="bilinear")
+    return F.interpolate(F.avg_pool2d(images, factor), images.shape[2:], mode="bilinear")

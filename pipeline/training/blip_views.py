@@ -64,8 +64,10 @@ def _softened(pixels: Tensor, share: float) -> Tensor:
     low, high = SIGMAS
     pixels = pixels.clone()
     sigma = low + (high - low) * float(torch.rand(()))
-    pixels[soft] = blurred(pixels[soft], sigma).to(pixels.dtype)  # autocast convolves in bf16
-    pixels[coarse] = coarsened(pixels[coarse], 2)
+    if len(soft):
+        pixels[soft] = blurred(pixels[soft], sigma).to(pixels.dtype)  # autocast convolves in bf16
+    if len(coarse):
+        pixels[coarse] = coarsened(pixels[coarse], 2)
     return pixels
 
 
