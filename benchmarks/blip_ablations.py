@@ -70,7 +70,6 @@ ROWS = (
     Row("sure", "doubtful negatives", "weigh as others", {"doubtful_weight": 1.0}),
     Row("unbalanced", "rare kinds", "as often as they are", {"rare_below": 0.0}),
     Row("plain-views", "views", "shifts alone", {"views": PLAIN}),
-    Row("patch-16", "patches", "of 16 pixels", {"patch_size": 16}),
     Row("patch-8", "patches", "of 8 pixels", {"patch_size": 8}),
     Row("no-stem", "stem", "none: patches of pixels", {"stem_channel": 0}),
     Row("deep", "vision layers", "3", {"vision_layers": 3}),
