@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.resuming import checkpoints, fingerprint
+from pipeline.sealing import seal_folder
+from stages.resuming import checkpoints
+from stages.runs import fingerprint
 from stages.scratch import scratch_root
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,10 +73,24 @@ def test_a_param_of_another_stage_changes_nothing(project):
     assert fingerprint("paint") == before
 
 
-def test_another_number_of_processes_is_another_run(project, monkeypatch):
-    before = fingerprint("paint")
+def test_another_number_of_processes_is_another_training(project, monkeypatch):
+    with pytest.raises(KeyboardInterrupt), checkpoints("paint") as before:
+        raise KeyboardInterrupt
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert fingerprint("paint") != before
+    with checkpoints("paint") as after:
+        assert after.folder != before.folder
+
+
+def test_of_a_sealed_folder_the_seal_is_enough(project):
+    def seal(text: str) -> str:
+        (project / "pictures" / "a.png").write_text(text)
+        seal_folder(project / "pictures")
+        return fingerprint("paint")
+
+    first, second = seal("a"), seal("b")
+    assert first != second
+    (project / "pictures" / "a.png").write_text("c")  # damage, which whoever reads it names
+    assert fingerprint("paint") == second
 
 
 def test_only_the_last_unfinished_runs_are_kept(project):
