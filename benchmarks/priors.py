@@ -91,7 +91,7 @@ class Run:
     """A finished run, of which all but the prior is used."""
 
     def __init__(self) -> None:
-        self.texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
+        self.texts = TextEmbeddings.open(layout.TEXT_EMBEDDINGS)
         pairs = captioned(read_pairs(layout.PAIRS))
         self.codes = CaptionedCodes.load(layout.CODES, pairs, self.texts)
         self.vqvae = VQVAE.from_pretrained(layout.VQVAE)

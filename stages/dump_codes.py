@@ -32,7 +32,7 @@ def main() -> None:
             f"{layout.PARAMS}: dump_codes.max_shift = {shift}: expected less than "
             f"vqvae.image_size = {size}"
         )
-    texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
+    texts = TextEmbeddings.open(layout.TEXT_EMBEDDINGS)
     pairs = captioned(read_pairs(layout.PAIRS))
     pictures = CaptionedImages.load(
         pairs, texts, images=layout.IMAGES, image_size=vqvae.config.image_size

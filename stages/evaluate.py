@@ -43,7 +43,7 @@ def main() -> None:
     for folder in (layout.GENERATED, layout.JUDGE, layout.LPIPS, layout.WORDNET):
         check_folder(folder)
     device = best_device()
-    texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
+    texts = TextEmbeddings.open(layout.TEXT_EMBEDDINGS)
     judged = Judged.load(
         Blip.from_pretrained(layout.BLIP).to(device),
         Decoder.from_pretrained(vqvae=layout.VQVAE, flow=layout.DECODER, device=device),
@@ -83,7 +83,7 @@ def main() -> None:
         opinion,
         judged,
         images=layout.IMAGES,
-        image_embeds=ImageEmbeddings.load(layout.IMAGE_EMBEDDINGS),
+        image_embeds=ImageEmbeddings.open(layout.IMAGE_EMBEDDINGS),
         text_embeds=texts,
         wordnet=wordnet,
         labels=settings.labels,

@@ -13,8 +13,8 @@ PRETRAINED = Path("data/pretrained")
 LPIPS = PRETRAINED / "lpips"
 WORDNET = PRETRAINED / "wordnet"
 EMBEDDINGS = Path("data/embeddings")
-IMAGE_EMBEDDINGS = EMBEDDINGS / "images.safetensors"
-TEXT_EMBEDDINGS = EMBEDDINGS / "texts.safetensors"
+IMAGE_EMBEDDINGS = EMBEDDINGS / "images"
+TEXT_EMBEDDINGS = EMBEDDINGS / "texts"
 CODES = Path("data/codes.lmdb")
 GENERATED = Path("data/generated")
 

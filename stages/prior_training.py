@@ -56,7 +56,7 @@ def train_prior(
     """
     vqvae = VQVAE.from_pretrained(layout.VQVAE)
     shapes, n_embed = vqvae.level_shapes, vqvae.config.n_embed
-    texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
+    texts = TextEmbeddings.open(layout.TEXT_EMBEDDINGS)
     codes = CaptionedCodes.load(layout.CODES, captioned(read_pairs(layout.PAIRS)), texts)
     train, val = codes.of("train", views=True), codes.of("val")
 

@@ -24,7 +24,7 @@ def main() -> None:
     settings = load_section(layout.PARAMS, "decoder", DecoderSettings)
     seed = load_section(layout.PARAMS, "seed", SEED)
     pairs = read_pairs(layout.PAIRS)
-    texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
+    texts = TextEmbeddings.open(layout.TEXT_EMBEDDINGS)
     accelerator = build_accelerator(settings.precision)
     vqvae = VQVAE.from_pretrained(layout.VQVAE).to(accelerator.device)
     size = vqvae.config.image_size

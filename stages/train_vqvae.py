@@ -22,7 +22,7 @@ def main() -> None:
     settings = load_section(layout.PARAMS, "vqvae", VQVAESettings)
     seed = load_section(layout.PARAMS, "seed", SEED)
     pairs = read_pairs(layout.PAIRS)
-    texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
+    texts = TextEmbeddings.open(layout.TEXT_EMBEDDINGS)
     train, val = (
         CaptionedImages.load(
             captioned(pairs, split), texts, images=layout.IMAGES, image_size=settings.image_size
@@ -33,7 +33,7 @@ def main() -> None:
     accelerator = build_accelerator(settings.precision)
     with checkpoints("train_vqvae") as saved:
         torch.manual_seed(seed)
-        model = settings.build(texts.condition.pooled.shape[1])
+        model = settings.build(texts.condition.text_dim)
         task = VQVAETask(model, train, val, settings)
         fit(
             task,

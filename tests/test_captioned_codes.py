@@ -16,6 +16,7 @@ from pipeline.data.captioned import CaptionedImages
 from pipeline.data.condition import TextCondition
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import Pair
+from pipeline.data.row_index import Distinct, RowIndex
 from pipeline.data.views import to_uint8
 from pipeline.errors import UserError
 
@@ -37,7 +38,7 @@ def pair(number: int, split: str) -> Pair:
 
 PAIRS = [pair(0, "train"), pair(1, "test"), pair(2, "train"), pair(3, "val")]
 TEXTS = TextEmbeddings(
-    tuple(f"ship {n}" for n in range(4)),
+    RowIndex.of(Distinct(4, lambda n: f"ship {n}")),
     TextCondition(torch.eye(4), torch.eye(4)[:, None], torch.ones(4, 1).bool()),
 )
 

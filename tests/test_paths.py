@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import blips
+import embedded
 import numpy as np
 import pytest
 import torch
@@ -54,14 +55,11 @@ def test_data_are_saved_and_loaded_by_either(tmp_path: Path, kind: type) -> None
     write_pairs(kind(tmp_path / "pairs.jsonl"), pairs)
     assert read_pairs(kind(tmp_path / "pairs.jsonl")) == pairs
     assert load_images(kind(tmp_path / "images"), [pairs[0].image], 8).shape == (1, 8, 8, 3)
-    pictures = ImageEmbeddings((pairs[0].image,), torch.ones(1, 2))
-    texts = TextEmbeddings(
-        ("x",),
-        TextCondition(torch.ones(1, 2), torch.ones(1, 3, 2), torch.ones(1, 3, dtype=torch.bool)),
-    )
-    for embeddings, name in ((pictures, "i.safetensors"), (texts, "t.safetensors")):
-        embeddings.save(kind(tmp_path / name))
-        type(embeddings).load(kind(tmp_path / name))
+    embedded.write_pictures(tmp_path / "i", ["a.png"], torch.ones(1, 2))
+    words = TextCondition(torch.ones(1, 2), torch.ones(1, 3, 2), torch.ones(1, 3).bool())
+    embedded.write_texts(tmp_path / "t", ["x"], words)
+    assert ImageEmbeddings.open(kind(tmp_path / "i")).rows(["a.png"]).tolist() == [0]
+    assert TextEmbeddings.open(kind(tmp_path / "t")).rows(["x"]).tolist() == [0]
     codes = kind(tmp_path / "codes.lmdb")
     record = Record(np.zeros((2, 2), int), "a.png", id=0, view=0)
     CodeStore.write(codes, [record], shape=(2, 2), n_embed=2)

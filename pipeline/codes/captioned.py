@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.codes.store import CodeStore
-from pipeline.data.condition import TextCondition
+from pipeline.data.condition import Conditions, TextCondition
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import Pair
 from pipeline.errors import UserError
@@ -33,7 +33,7 @@ class CaptionedCodes:
     pairs: Sequence[Pair]
     views: Tensor
     shifts: Tensor
-    condition: TextCondition
+    condition: Conditions
     condition_rows: Tensor
 
     @classmethod

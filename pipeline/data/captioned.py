@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.images import load_images
+from pipeline.data.mapped import Chosen, Rows
 from pipeline.data.pairs import Pair
 
 
@@ -24,7 +25,7 @@ class CaptionedImages:
     """
 
     images: Tensor
-    text_embeds: Tensor
+    text_embeds: Rows
 
     @classmethod
     def load(
@@ -33,7 +34,7 @@ class CaptionedImages:
         """Read the pictures of captioned `pairs` from the folder `images`."""
         pixels = load_images(images, [pair.image for pair in pairs], image_size)
         rows = texts.rows([pair.caption for pair in pairs])
-        return cls(torch.from_numpy(pixels), texts.condition.pooled[rows])
+        return cls(torch.from_numpy(pixels), Chosen(texts.condition.pooled, rows))
 
     def __len__(self) -> int:
         return len(self.images)

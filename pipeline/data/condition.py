@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from pipeline.data.mapped import Rows
+
+
+class Conditions(Protocol):
+    """Conditions of many texts, in memory or in files; some rows of them are a `TextCondition`."""
+
+    @property
+    def pooled(self) -> Rows:
+        """(N, D)."""
+        ...
+
+    @property
+    def text_dim(self) -> int:
+        """D, the length of pooled embeddings."""
+        ...
+
+    @property
+    def token_dim(self) -> int:
+        """C, the length of token states."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Tensor | slice, /) -> TextCondition: ...
 
 
 @dataclass(frozen=True)
@@ -27,8 +53,18 @@ class TextCondition:
         pooled, tokens = (t.to(device, dtype or t.dtype) for t in (self.pooled, self.tokens))
         return TextCondition(pooled, tokens, self.mask.to(device))
 
+    @property
+    def text_dim(self) -> int:
+        """D."""
+        return self.pooled.shape[1]
+
+    @property
+    def token_dim(self) -> int:
+        """C."""
+        return self.tokens.shape[2]
+
     def __len__(self) -> int:
         return len(self.pooled)
 
-    def __getitem__(self, rows: Tensor | slice) -> TextCondition:
+    def __getitem__(self, rows: Tensor | slice, /) -> TextCondition:
         return TextCondition(self.pooled[rows], self.tokens[rows], self.mask[rows])

@@ -1,23 +1,29 @@
-"""Embeddings in files: of pictures by name, of texts by their words; the same bytes always."""
+"""Embeddings in files: of pictures by name, of texts by their words; the same bytes always.
+
+A folder of shards, `00000.safetensors` and so on, holds a row for each distinct picture or text, in
+the order in which they first come in the table of pairs, cut where `cuts.shards` says. Beside them
+stand an index, which finds rows by digests of names or texts, and a manifest with checksums. All
+are mapped, so what a batch needs is read when it is read.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.data.condition import TextCondition
+from pipeline.data.condition import Conditions, TextCondition
+from pipeline.data.mapped import MappedRows, Rows
+from pipeline.data.row_index import Distinct, RowIndex
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.sealing import MANIFEST, check_folder, seal_folder
 
-DIGEST = "blake2b"  # of all tensors: safetensors has no checksum of its own
+INDEX = "index.safetensors"
+OF_PICTURES, OF_TEXTS = ("vectors",), ("pooled", "tokens", "mask")
 
 
 @dataclass(frozen=True)
@@ -25,12 +31,22 @@ class ImageEmbeddings:
     """What BLIP sees in pictures.
 
     Attributes:
-        names: file names in the images folder, sorted.
-        vectors: (N, D) float32, L2-normalised, a row for each name.
+        index: rows of the pictures, by their file names in the images folder.
+        vectors: (N, D) float32, L2-normalised.
     """
 
-    names: tuple[str, ...]
-    vectors: Tensor
+    index: RowIndex
+    vectors: Rows
+
+    @classmethod
+    def open(cls, folder: Path | str) -> ImageEmbeddings:
+        """Map a folder of `write_pictures`' shards; see `finish`.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        index, columns = _open(Path(folder), OF_PICTURES)
+        return cls(index, columns["vectors"])
 
     def rows(self, names: Sequence[str]) -> Tensor:
         """The rows of these pictures, int64 (len(names),).
@@ -38,23 +54,7 @@ class ImageEmbeddings:
         Raises:
             UserError: one is not there.
         """
-        return _rows(self.names, names, "picture")
-
-    def save(self, path: Path | str) -> None:
-        """Write them to one file."""
-        path = Path(path)
-        _save(path, {"vectors": self.vectors}, names=self.names)
-
-    @classmethod
-    def load(cls, path: Path | str) -> ImageEmbeddings:
-        """Read what `save` wrote.
-
-        Raises:
-            UserError: the file is missing or damaged.
-        """
-        path = Path(path)
-        tensors, names = _load(path, ("vectors",))
-        return cls(names, tensors["vectors"])
+        return _rows(self.index, names, "picture")
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,22 @@ class TextEmbeddings:
     """What BLIP's text encoder makes of texts.
 
     Attributes:
-        texts: distinct and sorted.
-        condition: a row for each text, in float32; the file holds the tokens in float16.
+        index: rows of the texts.
+        condition: their conditions; rows of it are in float32, the files hold tokens in float16.
     """
 
-    texts: tuple[str, ...]
-    condition: TextCondition
+    index: RowIndex
+    condition: Conditions
+
+    @classmethod
+    def open(cls, folder: Path | str) -> TextEmbeddings:
+        """Map a folder of `write_texts`' shards; see `finish`.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        index, columns = _open(Path(folder), OF_TEXTS)
+        return cls(index, MappedConditions(**columns))
 
     def rows(self, texts: Sequence[str]) -> Tensor:
         """The rows of these texts, int64 (len(texts),).
@@ -75,68 +85,97 @@ class TextEmbeddings:
         Raises:
             UserError: one is not there.
         """
-        return _rows(self.texts, texts, "text")
-
-    def save(self, path: Path | str) -> None:
-        """Write them to one file."""
-        path = Path(path)
-        states = self.condition
-        tensors = {"pooled": states.pooled, "tokens": states.tokens.half(), "mask": states.mask}
-        _save(path, tensors, names=self.texts)
-
-    @classmethod
-    def load(cls, path: Path | str) -> TextEmbeddings:
-        """Read what `save` wrote.
-
-        Raises:
-            UserError: the file is missing or damaged.
-        """
-        path = Path(path)
-        tensors, texts = _load(path, ("pooled", "tokens", "mask"))
-        return cls(
-            texts, TextCondition(tensors["pooled"], tensors["tokens"].float(), tensors["mask"])
-        )
+        return _rows(self.index, texts, "text")
 
 
-def _rows(known: Sequence[str], wanted: Sequence[str], what: str) -> Tensor:
-    places = {name: row for row, name in enumerate(known)}
+@dataclass(frozen=True)
+class MappedConditions:
+    """Conditions in files.
+
+    Attributes:
+        pooled: (N, D) float32.
+        tokens: (N, T, C) float16.
+        mask: (N, T) bool.
+    """
+
+    pooled: Rows
+    tokens: Rows
+    mask: Rows
+
+    @property
+    def text_dim(self) -> int:
+        """D."""
+        return self.pooled.shape[1]
+
+    @property
+    def token_dim(self) -> int:
+        """C."""
+        return self.tokens.shape[2]
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+    def __getitem__(self, rows: Tensor | slice, /) -> TextCondition:
+        return TextCondition(self.pooled[rows], self.tokens[rows].float(), self.mask[rows])
+
+
+def shard_file(folder: Path, number: int) -> Path:
+    """Where a shard of embeddings lies, the first being number 0."""
+    return folder / f"{number:05}.safetensors"
+
+
+def write_pictures(path: Path, vectors: Tensor) -> None:
+    """Write one shard: the embeddings (n, D) of its pictures, in their order."""
+    _write(path, {"vectors": vectors})
+
+
+def write_texts(path: Path, condition: TextCondition) -> None:
+    """Write one shard: the conditions of its texts, in their order."""
+    tokens = condition.tokens.half()
+    _write(path, {"pooled": condition.pooled, "tokens": tokens, "mask": condition.mask})
+
+
+def finish(folder: Path, distinct: Distinct) -> None:
+    """Make a folder of whole shards one that can be opened: write its index, and seal it.
+
+    Args:
+        distinct: the names or texts that the shards' rows are of, in their order.
+    """
+    RowIndex.of(distinct).save(folder / INDEX)
+    seal_folder(folder)
+
+
+def _write(path: Path, tensors: dict[str, Tensor]) -> None:
+    save_file({key: tensor.cpu().contiguous() for key, tensor in tensors.items()}, path)
+
+
+def _open(folder: Path, keys: Sequence[str]) -> tuple[RowIndex, dict[str, Rows]]:
+    if not (folder / MANIFEST).is_file():
+        raise UserError(f"{folder}: no embeddings; extract_embeddings makes them")
+    check_folder(folder)
+    files = sorted(folder.glob("[0-9]*.safetensors"), key=lambda file: int(file.stem))
+    parts: dict[str, list[Tensor]] = {key: [] for key in keys}
     try:
-        return torch.tensor([places[name] for name in wanted], dtype=torch.int64)
+        for path in files:
+            with safe_open(path, framework="pt") as file:
+                if set(file.keys()) != set(keys):
+                    held = ", ".join(sorted(file.keys()))
+                    raise UserError(f"{path}: holds {held}: expected {', '.join(keys)}")
+                for key in keys:  # maps of the file, which live as long as the tensors
+                    parts[key].append(file.get_tensor(key))
+        index = RowIndex.open(folder / INDEX)
+        columns: dict[str, Rows] = {key: MappedRows(tensors) for key, tensors in parts.items()}
+    except (SafetensorError, FileNotFoundError, ValueError) as error:
+        raise UserError(f"{folder}: no embeddings: {' '.join(str(error).split())}") from None
+    if len(index) != len(columns[keys[0]]):
+        raise UserError(f"{folder}: an index of {len(index)} for {len(columns[keys[0]])} rows")
+    return index, columns
+
+
+def _rows(index: RowIndex, keys: Sequence[str], what: str) -> Tensor:
+    try:
+        return index.find(keys)
     except KeyError as error:
         raise UserError(
             f"no embedding of the {what} {error.args[0]!r}; run extract_embeddings"
         ) from None
-
-
-def _save(path: Path, tensors: dict[str, Tensor], *, names: Sequence[str]) -> None:
-    # The names go in as a tensor of bytes: safetensors' header has room for little.
-    text = json.dumps(list(names), ensure_ascii=False).encode("utf-8")
-    whole = {key: tensor.cpu().contiguous() for key, tensor in tensors.items()}
-    whole["names"] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
-    with replacing(path) as aside:
-        save_file(whole, aside, metadata={DIGEST: _digest(whole)})
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(tensors):
-        digest.update(f"{name} {tuple(tensors[name].shape)} ".encode())
-        digest.update(tensors[name].numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _load(path: Path, keys: Sequence[str]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    if not path.exists():
-        raise UserError(f"{path}: no such file; extract_embeddings makes it")
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            whole = (file.metadata() or {}).get(DIGEST) == _digest(tensors)
-        if not whole:
-            raise UserError(f"{path}: damaged (its checksum differs); make it again")
-        names = tuple(json.loads(tensors.pop("names").numpy().tobytes()))
-    except (SafetensorError, ValueError) as error:
-        raise UserError(f"{path}: no embeddings: {' '.join(str(error).split())}") from None
-    if set(tensors) != set(keys):
-        raise UserError(f"{path}: holds {', '.join(tensors)}: expected {', '.join(keys)}")
-    return tensors, names

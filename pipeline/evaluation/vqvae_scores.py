@@ -25,7 +25,7 @@ def vqvae_scores(judged: Judged, *, seed: int) -> Scores:
     draw of other pictures' texts."""
     scores = Scores()
     vqvae, test, codes = judged.vqvae, judged.test, judged.codes.of("test")
-    images, texts = to_float(test.images), test.text_embeds
+    images, texts = to_float(test.images), test.text_embeds[:]
     decodings = decoded(vqvae, codes.codes, texts)
     scores.take("psnr", reconstruction(images, decodings), under="")
     if judged.decoder_steps:
@@ -51,7 +51,8 @@ def _psnr_beside(vqvae: VQVAE, test: CaptionedImages, texts: Tensor) -> Figures:
 def _psnr_of_shuffled(
     vqvae: VQVAE, test: CaptionedImages, captions: list[str], *, seed: int
 ) -> Figures:
-    yield from _psnr_beside(vqvae, test, test.text_embeds[shuffled_rows(captions, seed=seed)])
+    others = torch.from_numpy(shuffled_rows(captions, seed=seed))
+    yield from _psnr_beside(vqvae, test, test.text_embeds[others])
 
 
 def codebooks(vqvae: VQVAE, codes: Tensor) -> Figures:

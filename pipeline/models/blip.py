@@ -6,7 +6,7 @@ What is measured comes as numpy arrays, what conditions a model as tensors on th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -51,10 +51,6 @@ class Blip(BlipReader):
         """Move both models; returns itself."""
         self.captioner.to(device)
         return super().to(device)
-
-    def longest(self, texts: Sequence[str]) -> int:
-        """T, the tokens of the longest of these texts."""
-        return max((len(row) for row in self.pieces.ids(texts)), default=0)
 
     @torch.inference_mode()
     def embed_images(self, images: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from pipeline.models.masked_diffusion_sizes import MaskedDiffusionSizes
 from pipeline.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from pipeline.data.condition import TextCondition
+    from pipeline.data.condition import Conditions
     from pipeline.models.masked_diffusion import MaskedDiffusion
 
 
@@ -25,7 +25,7 @@ class DiffusionSettings(TrainingSettings, MaskedDiffusionSizes):
         self,
         shape: tuple[int, int],
         n_class: int,
-        condition: TextCondition,
+        condition: Conditions,
         upper_shape: tuple[int, int] | None = None,
     ) -> MaskedDiffusion:
         """A new model of these sizes; its weights come from torch's global generator."""
@@ -35,8 +35,8 @@ class DiffusionSettings(TrainingSettings, MaskedDiffusionSizes):
             **self.values_of(MaskedDiffusionSizes),
             shape=shape,
             n_class=n_class,
-            text_dim=condition.pooled.shape[1],
-            token_dim=condition.tokens.shape[2],
+            text_dim=condition.text_dim,
+            token_dim=condition.token_dim,
             upper_shape=upper_shape,
             upper_n_class=n_class if upper_shape else 0,
         )

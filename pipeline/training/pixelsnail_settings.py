@@ -10,7 +10,7 @@ from pipeline.models.pixelsnail_sizes import PixelSNAILSizes
 from pipeline.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from pipeline.data.condition import TextCondition
+    from pipeline.data.condition import Conditions
     from pipeline.models.pixelsnail import PixelSNAIL
 
 
@@ -24,7 +24,7 @@ class PixelSNAILSettings(TrainingSettings, PixelSNAILSizes):
         self,
         shape: tuple[int, int],
         n_class: int,
-        condition: TextCondition,
+        condition: Conditions,
         upper_shape: tuple[int, int] | None = None,
     ) -> PixelSNAIL:
         """A new model of these sizes; its weights come from torch's global generator."""
@@ -34,8 +34,8 @@ class PixelSNAILSettings(TrainingSettings, PixelSNAILSizes):
             shape,
             n_class,
             **self.values_of(PixelSNAILSizes),
-            text_dim=condition.pooled.shape[1],
-            token_dim=condition.tokens.shape[2],
+            text_dim=condition.text_dim,
+            token_dim=condition.token_dim,
             upper_shape=upper_shape,
             upper_n_class=n_class if upper_shape else 0,
         )
