@@ -26,6 +26,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pipeline.errors import UserError
 from pipeline.files import remove, replacing
 from pipeline.progress import progress, say
 from pipeline.sealing import digest
@@ -65,7 +66,11 @@ class Shares:
             for name in missing:
                 if is_over():
                     return
-                if not self._have(name):
+                try:
+                    there = self._have(name)
+                except UserError:  # who gathers the shares will meet it, and say so
+                    there = False
+                if not there:
                     held.append(name)
             if held == missing:
                 return

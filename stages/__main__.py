@@ -24,7 +24,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pipeline.errors import UserError
+from pipeline.errors import OwnError, UserError
 from pipeline.params import load_section, read_yaml
 from pipeline.waiting import SPIN_COUNT
 from stages.layout import PARAMS
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
             repeat_exactly()
         module.main()
     except UserError as error:
-        return _say(str(error))
+        return _say(str(error), alone=isinstance(error, OwnError))
     except KeyboardInterrupt:
         return _say("interrupted; the next run goes on from the last checkpoint", status=130)
     except FloatingPointError as error:

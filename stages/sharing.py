@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pipeline.errors import OwnError, UserError
 from pipeline.files import remove
 from pipeline.params import read_yaml
 from pipeline.progress import say
@@ -35,6 +36,9 @@ def do_in_shares(
         tasks: what makes each share; see `Shares`.
         label: of the progress lines.
         put_together: makes the stage's outs of the shares' files; it must leave these as they are.
+
+    Raises:
+        OwnError: a share cannot be made, or the outs.
     """
     place, folder = Place.find(os.environ), run_folder(stage)
     shares, over = Shares(folder, tasks, label), _Over.of(folder, stage)
@@ -48,7 +52,10 @@ def do_in_shares(
                     return
                 over.forget()
                 drop_older(folder)
-                put_together(shares.gather())
+                try:
+                    put_together(shares.gather())
+                except UserError as error:
+                    raise OwnError(str(error)) from None
                 over.remember()
                 remove(folder)
                 return

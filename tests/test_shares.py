@@ -13,6 +13,7 @@ import pytest
 from tiny import ENVIRONMENT, ROOT
 
 from pipeline import shares as module
+from pipeline.errors import UserError
 from pipeline.shares import Shares
 
 COUNT = 6
@@ -130,6 +131,19 @@ def test_who_helps_leaves_when_all_is_over(tmp_path: Path) -> None:
     said = iter([False, False, True])
     here(folder).help(is_over=lambda: next(said))
     assert computed(folder).total() == 2
+
+
+def test_a_share_that_cannot_be_made_is_said_by_who_gathers_them(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def refuse(_: Path) -> None:
+        raise UserError("a.png: damaged")
+
+    shares = Shares(folder, {**here(folder).tasks, "03": refuse}, "shares")
+    shares.help(is_over=lambda: False)
+    assert sorted(computed(folder)) == [0, 1, 2, 4, 5]
+    with pytest.raises(UserError, match="a.png: damaged"):
+        shares.gather()
 
 
 def test_a_map_of_nothing_is_no_files(tmp_path: Path) -> None:
