@@ -29,7 +29,7 @@ from pipeline.data.images import square
 from pipeline.data.views import to_float
 from pipeline.models.vqvae import VQVAE
 from pipeline.sample import write_sample
-from pipeline.training.loop import batch_rows
+from pipeline.training.batches import batch_rows
 
 SIDE, BATCH, TEXT_DIM = 64, 32, 64
 SIZES: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The training loop: same bytes whatever happens, each row once an epoch, the best weights kept."""
+"""The training loop: same bytes whatever happens, the best weights kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch import nn
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import (
     TrainingSettings,
-    batch_rows,
     build_accelerator,
     fit,
     lr_share,
@@ -156,19 +155,6 @@ def test_training_stops_when_validation_has_long_not_improved(tmp_path):
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
     with pytest.raises(FloatingPointError, match="step 3"):
         run(tmp_path, lr=1e30, grad_clip=1e30)
-
-
-def test_an_epoch_meets_each_row_once_and_the_next_one_in_another_order():
-    stream = torch.cat([batch_rows(10, 4, step=step, seed=3) for step in range(5)])
-    first, second = stream[:10], stream[10:]
-    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(10))
-    assert first.tolist() != second.tolist()
-
-
-def test_a_batch_larger_than_the_data_goes_round():
-    rows = batch_rows(3, 8, step=0, seed=0)
-    assert len(rows) == 8
-    assert sorted(rows[:3].tolist()) == [0, 1, 2]
 
 
 def test_the_learning_rate_warms_up_and_falls():

@@ -22,6 +22,7 @@ from pipeline.errors import UserError
 from pipeline.params import Precision
 from pipeline.progress import progress, say
 from pipeline.seeds import derive_seed
+from pipeline.training.batches import batch_rows
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.muon import Muon
 from pipeline.training.settings import TrainingSettings
@@ -256,23 +257,6 @@ def build_accelerator(precision: Precision) -> Accelerator:
     # Without an accelerator it must be told that this is meant, or processes ignore one another.
     alone = best_device().type == "cpu"
     return Accelerator(cpu=alone, mixed_precision=mixed, kwargs_handlers=[unused])
-
-
-def batch_rows(rows: int, batch_size: int, *, step: int, seed: int) -> Tensor:
-    """The indices of one batch: a window on the endless row of epochs, each shuffled anew.
-
-    Returns:
-        (batch_size,) int64 in [0, rows).
-    """
-    first = step * batch_size
-    positions = torch.arange(first, first + batch_size)
-    epochs = positions // rows
-    shuffled = {}
-    for epoch in epochs.unique().tolist():
-        generator = torch.Generator().manual_seed(derive_seed(seed, epoch))
-        shuffled[epoch] = torch.randperm(rows, generator=generator)
-    pairs = zip(epochs.tolist(), (positions % rows).tolist(), strict=True)
-    return torch.stack([shuffled[epoch][position] for epoch, position in pairs])
 
 
 def lr_share(step: int, settings: TrainingSettings) -> float:
