@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from pipeline.data.condition import TextCondition
 from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
-from pipeline.data.images import load_images
+from pipeline.data.pixels import Pixels
 from pipeline.models.blip import Blip
 from pipeline.progress import progress
 
@@ -20,16 +19,15 @@ CHUNK = 512  # pictures in memory at a time
 
 
 def extract_images(
-    blip: Blip, names: Sequence[str], *, images: Path, accelerator: Accelerator
+    blip: Blip, names: Sequence[str], *, pixels: Pixels, accelerator: Accelerator
 ) -> ImageEmbeddings:
-    """Embed the pictures `names` (each once) of the folder `images`; every process gets all."""
+    """Embed the pictures `names` (each once) among `pixels`; every process gets all."""
     names = sorted(set(names))
     mine = _share(names, accelerator)
     parts = [torch.zeros(0, blip.embed_dim)]
     chunks = [mine[i : i + CHUNK] for i in range(0, len(mine), CHUNK)]
     for chunk in progress(chunks, total=len(chunks), label="pictures embedded, of 512"):
-        pixels = load_images(images, chunk, blip.image_size)
-        parts.append(torch.from_numpy(blip.embed_images(pixels)))
+        parts.append(torch.from_numpy(blip.embed_images(pixels[pixels.rows(chunk)])))
     vectors = _together(torch.cat(parts), len(names), accelerator)
     return ImageEmbeddings(tuple(names), vectors)
 

@@ -8,6 +8,7 @@ from pipeline.codes.settings import DumpSettings
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
+from pipeline.data.pixels import Pixels
 from pipeline.devices import best_device
 from pipeline.errors import UserError
 from pipeline.models.vqvae import VQVAE
@@ -27,9 +28,8 @@ def main() -> None:
         )
     texts = TextEmbeddings.load(layout.TEXT_EMBEDDINGS)
     pairs = captioned(read_pairs(layout.PAIRS))
-    pictures = CaptionedImages.load(
-        pairs, texts, images=layout.IMAGES, image_size=vqvae.config.image_size
-    )
+    pixels = Pixels.open(layout.VQVAE_PIXELS, size)
+    pictures = CaptionedImages.load(pairs, texts, pixels)
     records = encoded_views(
         vqvae, pictures, pairs, views=settings.views, max_shift=settings.max_shift, seed=seed
     )

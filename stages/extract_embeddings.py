@@ -5,6 +5,7 @@ from __future__ import annotations
 from accelerate import Accelerator
 
 from pipeline.data.pairs import captioned, read_pairs
+from pipeline.data.pixels import Pixels
 from pipeline.devices import best_device
 from pipeline.extraction import extract_images, extract_texts
 from pipeline.models.blip import Blip
@@ -19,7 +20,10 @@ def main() -> None:
     blip = Blip.from_pretrained(layout.BLIP).to(accelerator.device)
 
     images = extract_images(
-        blip, [pair.image for pair in pairs], images=layout.IMAGES, accelerator=accelerator
+        blip,
+        [pair.image for pair in pairs],
+        pixels=Pixels.open(layout.BLIP_PIXELS, blip.image_size),
+        accelerator=accelerator,
     )
     texts = extract_texts(
         blip, [pair.caption for pair in captioned(pairs)], accelerator=accelerator

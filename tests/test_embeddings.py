@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from blips import build, write_pairs_and_pictures
+from blips import build, pixels_of, write_pairs_and_pictures
 
 from pipeline.data.condition import TextCondition
 from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
@@ -87,11 +87,12 @@ class Share:
 
 @pytest.mark.parametrize("processes", [2, 3, 5])
 def test_any_number_of_processes_gives_the_same_embeddings(tmp_path: Path, processes: int):
-    pairs = write_pairs_and_pictures(tmp_path, of_each=1)[:4]
+    pairs = write_pairs_and_pictures(tmp_path / "images", of_each=1)[:4]
+    pixels = pixels_of(tmp_path / "images")
     names, captions = [p.image for p in pairs], [p.caption for p in pairs] + ["red"]
     blip = Blip(build())
     alone = Accelerator()
-    images = extract_images(blip, [*names, names[0]], images=tmp_path, accelerator=alone)
+    images = extract_images(blip, [*names, names[0]], pixels=pixels, accelerator=alone)
     texts = extract_texts(blip, [*captions, captions[0]], accelerator=alone)
     assert images.names == tuple(sorted(names))
     assert texts.texts == tuple(sorted(captions))
@@ -99,7 +100,7 @@ def test_any_number_of_processes_gives_the_same_embeddings(tmp_path: Path, proce
 
     shares = [Share(index, processes) for index in range(processes)]
     for share in shares:
-        extract_images(blip, names, images=tmp_path, accelerator=share)  # type: ignore[arg-type]
+        extract_images(blip, names, pixels=pixels, accelerator=share)  # type: ignore[arg-type]
         extract_texts(blip, captions, accelerator=share)  # type: ignore[arg-type]
     vectors, pooled, tokens, mask = (
         torch.cat(parts) for parts in zip(*(share.gathered for share in shares), strict=True)
