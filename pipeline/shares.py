@@ -5,8 +5,8 @@ computes it, and puts it into the folder whole. So a process that is killed cost
 was at, whoever comes later helps, and the bytes know nothing of how many there were. One of them
 waits for the last share and puts all together.
 
-A share is one file. Its checksum lies beside it, is there before it, and is compared when the
-shares are put together: a damaged share is computed again.
+A share is one file, or one folder. Its checksum lies beside it, is there before it, and is compared
+when the shares are put together: a damaged share is computed again.
 
 Who is at a share holds a lock on a file, which the system takes from a process that is killed. On a
 disk that machines share, that needs locks which reach beyond one machine (NFS 4, Lustre mounted
@@ -31,7 +31,7 @@ from pipeline.files import remove, replacing
 from pipeline.progress import progress, say
 from pipeline.sealing import digest
 
-Task = Callable[[Path], object]  # given where to write its share's file
+Task = Callable[[Path], object]  # given where to write its share
 
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_BETWEEN_LINES = 10.0
@@ -43,8 +43,8 @@ class Shares:
 
     Attributes:
         folder: every process of the run sees it; it holds nothing else.
-        tasks: what makes each share, by a name that may be a file's. The same share must come out
-            in the same bytes, whoever computes it.
+        tasks: what makes each share, by a name that a file may have. The same share must
+            come out in the same bytes, whoever computes it.
         label: of the progress lines.
     """
 
@@ -80,7 +80,7 @@ class Shares:
         """See that all shares are there and whole, and wait for those that others are at.
 
         Returns:
-            Their files, in the order of `tasks`.
+            Their files or folders, in the order of `tasks`.
         """
         while True:
             for _ in progress(self._each(), total=len(self.tasks), label=self.label):
@@ -130,7 +130,8 @@ class Shares:
         seal = own / "seal"
         seal.write_text(digest(own / file.name), encoding="utf-8", newline="\n")
         seal.replace(_beside(file, "seals"))
-        (own / file.name).replace(file)
+        if not file.exists():  # locks may not reach as far as the disk
+            (own / file.name).replace(file)
 
 
 def _beside(file: Path, what: str) -> Path:

@@ -12,6 +12,7 @@ from pipeline.codes.store import joined
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
+from pipeline.data.pixels import Pixels
 from pipeline.devices import own_device
 from pipeline.errors import UserError
 from pipeline.models.vqvae import VQVAE
@@ -34,9 +35,7 @@ def main() -> None:
         )
     texts = TextEmbeddings.open(layout.TEXT_EMBEDDINGS)
     pairs = captioned(read_pairs(layout.PAIRS))
-    pictures = CaptionedImages.load(
-        pairs, texts, images=layout.IMAGES, image_size=vqvae.config.image_size
-    )
+    pictures = CaptionedImages.load(pairs, texts, Pixels.open(layout.VQVAE_PIXELS, size))
     batches = ViewBatches(pairs, views=settings.views)
     write = partial(CodeStore.write, shape=vqvae.code_shape, n_embed=vqvae.config.n_embed)
 

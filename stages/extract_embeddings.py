@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.data.cuts import shards
 from pipeline.data.embeddings import finish, shard_file
 from pipeline.data.pairs import captioned, read_pairs
+from pipeline.data.pixels import Pixels
 from pipeline.data.row_index import Distinct
 from pipeline.devices import own_device
 from pipeline.extraction import embed_pictures, embed_texts
@@ -22,12 +23,13 @@ def main() -> None:
     pairs = read_pairs(layout.PAIRS)
     asked = captioned(pairs)
     blip = Blip.from_pretrained(layout.BLIP).to(own_device())
+    pixels = Pixels.open(layout.BLIP_PIXELS, blip.image_size)
     pictures = Distinct(len(pairs), lambda row: pairs[row].image)
     texts = Distinct(len(asked), lambda row: asked[row].caption)
     picture_cuts, text_cuts = (list(shards(keys)) or [range(0)] for keys in (pictures, texts))
 
     def of_pictures(cut: range, path: Path) -> None:
-        embed_pictures(blip, pictures[cut.start : cut.stop], path, images=layout.IMAGES)
+        embed_pictures(blip, pictures[cut.start : cut.stop], path, pixels=pixels)
 
     def of_texts(cut: range, path: Path) -> None:
         embed_texts(blip, texts[cut.start : cut.stop], path)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -44,7 +45,7 @@ def fingerprint(stage: str, **facts: Any) -> str:
     whole = {
         "cmd": entry["cmd"],
         "params": {key: _lookup(params, key) for key in entry["params"]},
-        "deps": {dep: _digest(Path(dep)) for dep in entry["deps"]},
+        "deps": {dep: _digest(Path(_resolved(dep, params))) for dep in entry["deps"]},
         "versions": {name: version(name) for name in COMPUTING},
         "device": _device(),
         **facts,
@@ -60,6 +61,11 @@ def _device() -> list[str]:
     from pipeline.devices import best_device
 
     return [best_device().type, torch.backends.cpu.get_cpu_capability()]
+
+
+def _resolved(dep: str, params: dict[str, Any]) -> str:
+    """A dep of dvc.yaml with the params that it names, `${prior}`, in their places."""
+    return re.sub(r"\$\{(.+?)\}", lambda named: str(_lookup(params, named[1])), dep)
 
 
 def _lookup(params: dict[str, Any], key: str) -> Any:

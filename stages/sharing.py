@@ -48,7 +48,8 @@ def do_in_shares(
         with held(folder) as keeps:
             if keeps:
                 if came_in_between and over.holds():
-                    say(f"{stage}: made already; remove its outs to make them again")
+                    if not helped:
+                        say(f"{stage}: made already; remove its outs to make them again")
                     return
                 over.forget()
                 drop_older(folder)

@@ -67,6 +67,14 @@ def test_another_param_code_input_or_command_is_another_run(project, file, conte
     assert fingerprint("paint") != before
 
 
+def test_a_dep_may_name_a_param(project):
+    (project / "dvc.yaml").write_text(DVC_YAML.replace("code.py", "${vqvae.n_embed}.py"))
+    (project / "8.py").write_text("one")
+    before = fingerprint("paint")
+    (project / "8.py").write_text("two")
+    assert fingerprint("paint") != before
+
+
 def test_a_param_of_another_stage_changes_nothing(project):
     before = fingerprint("paint")
     (project / "params.yaml").write_text("seed: 0\nvqvae: {lr: 0.1, n_embed: 9}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.codes.captioned import CaptionedCodes
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import Pair, captioned
+from pipeline.data.pixels import Pixels
 from pipeline.decoder import Decoder
 from pipeline.evaluation.coding import ThroughCodes
 from pipeline.evaluation.gallery import Draws, References
@@ -55,16 +57,17 @@ class Judged:
         *,
         codes: Path,
         texts: TextEmbeddings,
-        images: Path,
+        pixels: Pixels,
         generated: Path,
         decoder_steps: int,
         sample_size: int | None,
         device: torch.device,
         seed: int,
     ) -> Judged:
-        """Read the store at `codes`, and the folders of `images` and `generated` pictures.
+        """Read the store at `codes`, and the folder of `generated` pictures.
 
         Args:
+            pixels: all pictures, at the VQ-VAE's size.
             sample_size: at which the sample's pictures are painted; None: the data are others.
             seed: of the draw of real pictures, and of what is drawn from their codes.
         """
@@ -72,8 +75,7 @@ class Judged:
         train, test = joined.of("train"), joined.of("test")
         image_size = decoder.vqvae.config.image_size
         learned, held_out = (
-            CaptionedImages.load(part.pairs, texts, images=images, image_size=image_size)
-            for part in (train, test)
+            CaptionedImages.load(part.pairs, texts, pixels) for part in (train, test)
         )
         draws = Draws.load(generated)
         prompts = list(dict.fromkeys(draws.prompts))
@@ -87,9 +89,9 @@ class Judged:
                 prompts,
                 through_codes,
                 test=test.pairs,
-                test_images=held_out.images.numpy(),
+                test_images=held_out.images,
                 train=train.pairs,
-                train_images=learned.images.numpy(),
+                train_images=learned.images,
                 seed=seed,
             )
         return cls(
@@ -111,10 +113,10 @@ class Judged:
         """What makes codes of pictures."""
         return self.decoder.vqvae
 
-    @property
+    @cached_property
     def training(self) -> np.ndarray:
-        """The training pictures, (M, H, W, 3) uint8."""
-        return self.train.images.numpy()
+        """The training pictures, (M, H, W, 3) uint8, all in memory."""
+        return self.train.images[:].numpy()
 
     @property
     def prompts(self) -> list[str]:
