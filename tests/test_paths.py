@@ -53,7 +53,7 @@ def test_models_are_saved_and_loaded_by_either(tmp_path: Path, kind: type) -> No
 def test_data_are_saved_and_loaded_by_either(tmp_path: Path, kind: type) -> None:
     pairs = blips.write_pairs_and_pictures(tmp_path / "images", of_each=1)
     write_pairs(kind(tmp_path / "pairs.jsonl"), pairs)
-    assert read_pairs(kind(tmp_path / "pairs.jsonl")) == pairs
+    assert list(read_pairs(kind(tmp_path / "pairs.jsonl"))) == pairs
     assert load_images(kind(tmp_path / "images"), [pairs[0].image], 8).shape == (1, 8, 8, 3)
     embedded.write_pictures(tmp_path / "i", ["a.png"], torch.ones(1, 2))
     words = TextCondition(torch.ones(1, 2), torch.ones(1, 3, 2), torch.ones(1, 3).bool())

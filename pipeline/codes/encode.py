@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 
 from pipeline.codes.store import Record
@@ -37,9 +38,9 @@ def encoded_views(
     """
     device = next(vqvae.parameters()).device
     generator = torch.Generator().manual_seed(seed)
-    in_training = [row for row, pair in enumerate(pairs) if pair.split == "train"]
-    training = torch.tensor(in_training, dtype=torch.int64)
-    for view in range(views if in_training else 1):
+    in_training = np.fromiter((pair.split == "train" for pair in pairs), bool, len(pairs))
+    training = torch.from_numpy(np.flatnonzero(in_training))
+    for view in range(views if len(training) else 1):
         rows_of_view = torch.arange(len(pairs)) if view == 0 else training
         for rows in rows_of_view.split(BATCH):
             images = to_float(captioned.images[rows].to(device))
@@ -49,4 +50,5 @@ def encoded_views(
                 images = shift_by(images, shifts)
             codes = vqvae.encode(images, captioned.text_embeds[rows].to(device)).cpu().numpy()
             for row, grid, shift in zip(rows.tolist(), codes, shifts.tolist(), strict=True):
-                yield Record(grid, pairs[row].image, pairs[row].id, view, tuple(shift))
+                pair = pairs[row]
+                yield Record(grid, pair.image, pair.id, view, tuple(shift))

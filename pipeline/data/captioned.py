@@ -33,7 +33,7 @@ class CaptionedImages:
     ) -> CaptionedImages:
         """Read the pictures of captioned `pairs` from the folder `images`."""
         pixels = load_images(images, [pair.image for pair in pairs], image_size)
-        rows = texts.rows([pair.caption for pair in pairs])
+        rows = texts.rows(pair.caption for pair in pairs)
         return cls(torch.from_numpy(pixels), Chosen(texts.condition.pooled, rows))
 
     def __len__(self) -> int:
