@@ -7,13 +7,14 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.errors import UserError
 from pipeline.files import replacing, write_json
 
 MANIFEST = "manifest.json"
 CHECKSUM = "crc32"  # the last key of a sealed row or object
+BLOCK = 1 << 20  # bytes read at a time
 
 
 def digest(path: Path) -> str:
@@ -72,38 +73,57 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"{manifest}: damaged; make {folder} again") from None
 
 
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON Lines, each row with a CRC-32 of its text and of how many rows follow it."""
-    rows = list(rows)
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, count: int) -> None:
+    """Write `count` rows as JSON Lines, with a CRC-32 of each and of how many follow it."""
     with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as stream:
-        for left, row in zip(reversed(range(len(rows))), rows, strict=True):
+        for left, row in zip(reversed(range(count)), rows, strict=True):
             stream.write(json.dumps(sealed(row, left), ensure_ascii=False) + "\n")
 
 
-def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place ("file:line") and content of each row that `write_rows` wrote.
+class Place(NamedTuple):
+    """Where a row stands: its file, its line, the first being 1, and its first byte."""
+
+    path: Path
+    line: int
+    start: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+def read_rows(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Yield the place and content of each row that `write_rows` wrote, one row in memory at a time.
 
     Raises:
         UserError: a line is not JSON, or not what was written.
         FileNotFoundError: there is no such file.
     """
+    with path.open("rb") as stream:
+        count, last = 0, b"\n"
+        while block := stream.read(BLOCK):
+            count, last = count + block.count(b"\n"), block[-1:]
+        if last != b"\n":
+            raise UserError(f"{path}: cut short; make it again")
+        stream.seek(0)
+        start = 0
+        for number, line in enumerate(stream, start=1):
+            place = Place(path, number, start)
+            yield place, _row(line, count - number, place)
+            start += len(line)
+
+
+def _row(line: bytes, left: int, place: Place) -> dict[str, Any]:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        row = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text") from None
-    if lines.pop():
-        raise UserError(f"{path}: cut short; make it again")
-    for number, line in enumerate(lines, start=1):
-        where = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except ValueError:
-            raise UserError(f"{where}: not a JSON object") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{where}: not a JSON object")
-        if not unseal(row, len(lines) - number):
-            raise UserError(f"{where}: damaged (its checksum differs); make the file again")
-        yield where, row
+        raise UserError(f"{place}: not UTF-8 text") from None
+    except ValueError:
+        raise UserError(f"{place}: not a JSON object") from None
+    if not isinstance(row, dict):
+        raise UserError(f"{place}: not a JSON object")
+    if not unseal(row, left):
+        raise UserError(f"{place}: damaged (its checksum differs); make the file again")
+    return row
 
 
 def sealed(row: Mapping[str, Any], left: int = 0) -> dict[str, Any]:

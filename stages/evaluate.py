@@ -93,6 +93,7 @@ def main() -> None:
         pictures_per_label=settings.pictures_per_label,
         seed=seed,
     )
+    coding.left_out |= judged.left_out
     coding.left_out |= draw(
         judged,
         nearest,

@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from pipeline.data.pairs import read_pairs
+from pipeline.data.pairs import of_split, read_pairs
 from pipeline.data.pixels import Pixels
 from pipeline.files import write_tsv
 from pipeline.models.storage import round_as_kept
@@ -25,12 +25,11 @@ def main() -> None:
     settings = load_section(layout.PARAMS, "blip", BlipSettings)
     seed = load_section(layout.PARAMS, "seed", SEED)
     pairs = read_pairs(layout.PAIRS)
-    train_pairs = [pair for pair in pairs if pair.split == "train"]
 
     accelerator = build_accelerator(settings.precision)
     with checkpoints("finetune_blip") as saved:
         torch.manual_seed(seed)
-        blip = settings.start(train_pairs, pretrained=layout.PRETRAINED / "blip")
+        blip = settings.start(of_split(pairs, "train"), pretrained=layout.PRETRAINED / "blip")
         pixels = Pixels.open(layout.BLIP_PIXELS, blip.image_size)
         train, val = (
             Matches.load(

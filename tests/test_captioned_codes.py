@@ -67,7 +67,7 @@ def test_the_store_holds_every_pair_once_as_it_is_and_training_pairs_again_shift
     with CodeStore.open(store) as opened:
         assert opened.ids.tolist() == [10, 11, 12, 13, 10, 12, 10, 12]
         assert opened.views.tolist() == [0, 0, 0, 0, 1, 1, 2, 2]
-        assert opened.filenames == [f"{n - 10}.png" for n in opened.ids]
+        assert list(opened.filenames()) == [f"{n - 10}.png" for n in opened.ids]
         codes = [int(grid[0, 0]) for grid, _ in opened]
         shifts = opened.shifts.tolist()
     assert shifts[:4] == [[0, 0]] * 4

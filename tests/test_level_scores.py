@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pipeline.codes.captioned import CaptionedCodes
 from pipeline.data.condition import TextCondition
-from pipeline.data.pairs import Pair
+from pipeline.data.pairs import SPLITS, Pair
 from pipeline.evaluation.judged import Judged
 from pipeline.evaluation.prior_scores import prior_scores
 from pipeline.evaluation.vqvae_scores import codebooks
@@ -53,8 +53,10 @@ def of_one_title(*, train: int, test: int) -> Judged:
         Pair(row, f"{row}.png", "train" if row < train else "test", "a", "", "a", "", ())
         for row in range(count)
     ]
+    splits = torch.tensor([SPLITS.index(pair.split) for pair in pairs])
+    known = CaptionedCodes(codes(count), pairs, splits, none, torch.zeros(count, 2), texts, none)
     run = SimpleNamespace(
-        codes=CaptionedCodes(codes(count), pairs, none, torch.zeros(count, 2), texts, none),
+        train_codes=known.of("train"), test_codes=known.of("test"),
         vqvae=build(), device=torch.device("cpu"),
     )  # fmt: skip
     return cast(Judged, run)
@@ -85,7 +87,7 @@ def test_a_diffusion_s_bits_stand_beside_its_bound() -> None:
     judged = of_one_title(train=20, test=20)
     prior = DiffusionPrior([top, bottom])
     found = prior_scores(prior, judged, steps=2, mixture_pictures=2, seed=0).values
-    rows = judged.codes.of("test")
+    rows = judged.test_codes
     for name, steps in (("bits", 2), ("bits_one_by_one", None)):
         nats = prior.nats(*rows.batch(torch.arange(20), torch.device("cpu")), steps=steps)
         assert found[name] == pytest.approx(float(nats.mean()) / 20 / np.log(2))

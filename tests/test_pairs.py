@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pipeline.data.pairs import Pair, captioned, read_pairs, write_pairs
+from pipeline.data.pairs import Pair, Picked, captioned, of_split, read_pairs, write_pairs
 from pipeline.errors import UserError
 
 PAIRS = [
@@ -17,15 +21,43 @@ PAIRS = [
 
 def test_pairs_come_back_as_they_were_in_the_order_of_their_ids(tmp_path: Path) -> None:
     write_pairs(tmp_path / "pairs.jsonl", PAIRS)
-    assert read_pairs(tmp_path / "pairs.jsonl") == PAIRS[::-1]
+    assert list(read_pairs(tmp_path / "pairs.jsonl")) == PAIRS[::-1]
     written = (tmp_path / "pairs.jsonl").read_bytes()
     write_pairs(tmp_path / "pairs.jsonl", PAIRS[::-1])
     assert (tmp_path / "pairs.jsonl").read_bytes() == written
 
 
-def test_only_pairs_with_a_caption_are_captioned() -> None:
-    assert captioned(PAIRS) == [PAIRS[1]]
-    assert captioned(PAIRS, "test") == []
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_pairs_are_chosen_by_split_and_caption(tmp_path: Path, in_a_file: bool) -> None:
+    pairs: Sequence[Pair] = PAIRS
+    if in_a_file:
+        write_pairs(tmp_path / "pairs.jsonl", PAIRS)
+        pairs = read_pairs(tmp_path / "pairs.jsonl")
+    assert list(captioned(pairs)) == list(captioned(pairs, "train")) == [PAIRS[1]]
+    assert list(captioned(pairs, "test")) == list(of_split(pairs, "val")) == []
+    assert list(of_split(pairs, "test")) == [PAIRS[0]]
+
+
+def test_a_table_and_what_is_picked_from_it_are_read_like_lists(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "pairs.jsonl", PAIRS)
+    table, listed = read_pairs(tmp_path / "pairs.jsonl"), PAIRS[::-1]
+    picked = Picked(table, np.array([1, 0, 1]))
+    for pairs, wanted in ((table, listed), (picked, [PAIRS[0], PAIRS[1], PAIRS[0]])):
+        assert len(pairs) == len(wanted)
+        assert [pairs[0], pairs[-1]] == [wanted[0], wanted[-1]]
+        assert list(pairs[1:]) == wanted[1:]
+        with pytest.raises(IndexError):
+            pairs[len(wanted)]
+
+
+def test_a_table_takes_few_bytes_of_each_pair(tmp_path: Path) -> None:
+    many = [dataclasses.replace(PAIRS[1], id=row, text="word " * 200) for row in range(5000)]
+    write_pairs(tmp_path / "pairs.jsonl", many)
+    tracemalloc.start()
+    table = read_pairs(tmp_path / "pairs.jsonl")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 40 * len(table)
 
 
 @pytest.mark.parametrize(

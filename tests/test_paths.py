@@ -53,7 +53,7 @@ def test_models_are_saved_and_loaded_by_either(tmp_path: Path, kind: type) -> No
 def test_data_are_saved_and_loaded_by_either(tmp_path: Path, kind: type) -> None:
     pairs = blips.write_pairs_and_pictures(tmp_path / "images", of_each=1)
     write_pairs(kind(tmp_path / "pairs.jsonl"), pairs)
-    assert read_pairs(kind(tmp_path / "pairs.jsonl")) == pairs
+    assert list(read_pairs(kind(tmp_path / "pairs.jsonl"))) == pairs
     blips.pixels_of(tmp_path / "images", tmp_path / "pixels")
     assert len(Pixels.open(kind(tmp_path / "pixels"), blips.SIDE)) == len(pairs)
     embedded.write_pictures(tmp_path / "i", ["a.png"], torch.ones(1, 2))

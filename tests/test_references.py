@@ -9,7 +9,11 @@ import torch
 
 from pipeline.data.pairs import Pair
 from pipeline.evaluation.hard_negatives import changed_titles, hard_negatives, other_captions
-from pipeline.evaluation.references import fresh_references, matched_references
+from pipeline.evaluation.references import (
+    first_of_captions,
+    fresh_references,
+    matched_references,
+)
 from pipeline.sample.titles import TITLES, parse
 
 
@@ -102,3 +106,8 @@ def test_what_a_model_cannot_see_it_calls_matched() -> None:
     assert found["letter.called_matched"] == 0.0
     assert found["letter.ranked_first"] == 1.0
     assert found["number.n"] == 30
+
+
+def test_the_first_pair_of_each_caption_is_found() -> None:
+    pairs = [pair(row, "test", caption, "ship") for row, caption in enumerate("abacb")]
+    assert first_of_captions(pairs, ["c", "a"]).tolist() == [3, 0]

@@ -17,12 +17,12 @@ ROWS = [{"id": 1, "text": "Schiff im Sturm, 嵐", "labels": ["ship"]}, {"id": 2,
 @pytest.fixture(scope="module")
 def sealed(tmp_path_factory) -> bytes:
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
-    write_rows(path, ROWS)
+    write_rows(path, ROWS, count=2)
     return path.read_bytes()
 
 
 def test_rows_come_back(tmp_path: Path):
-    write_rows(tmp_path / "rows.jsonl", ROWS)
+    write_rows(tmp_path / "rows.jsonl", ROWS, count=2)
     assert [row for _, row in read_rows(tmp_path / "rows.jsonl")] == ROWS
 
 

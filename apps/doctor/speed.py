@@ -178,7 +178,13 @@ def _levels(settings: Any, task: Any, vqvae: VQVAE, texts: TextCondition) -> Ite
     rows = torch.arange(PICTURES)
     packed: Tensor = torch.randint(codes, (PICTURES, *vqvae.code_shape))
     known = CaptionedCodes(
-        packed, _pairs(), torch.zeros(PICTURES), torch.zeros(PICTURES, 2), texts, rows
+        codes=packed,
+        pairs=_pairs(),
+        splits=torch.zeros(PICTURES),
+        views=torch.zeros(PICTURES),
+        shifts=torch.zeros(PICTURES, 2),
+        condition=texts,
+        condition_rows=rows,
     )
     for level, shape in enumerate(shapes):
         model = settings.build(shape, codes, texts, shapes[level - 1] if level else None)

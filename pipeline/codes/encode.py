@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,9 +31,9 @@ class ViewBatches:
     """
 
     def __init__(self, pairs: Sequence[Pair], *, views: int) -> None:
-        in_training = [row for row, pair in enumerate(pairs) if pair.split == "train"]
+        in_training = np.fromiter((pair.split == "train" for pair in pairs), bool, len(pairs))
         self._all = torch.arange(len(pairs))
-        self._training = torch.tensor(in_training, dtype=torch.int64)
+        self._training = torch.from_numpy(np.flatnonzero(in_training))
         self._of_all, self._of_training = (-(-len(r) // BATCH) for r in (self._all, self._training))
         self._count = self._of_all + (views - 1) * self._of_training
 
@@ -76,4 +77,5 @@ def encoded_views(
             images = shift_by(images, shifts)
         codes = vqvae.encode(images, captioned.text_embeds[rows].to(device)).cpu().numpy()
         for row, grid, shift in zip(rows.tolist(), codes, shifts.tolist(), strict=True):
-            yield Record(grid, pairs[row].image, pairs[row].id, view, tuple(shift))
+            pair = pairs[row]
+            yield Record(grid, pair.image, pair.id, view, tuple(shift))

@@ -143,15 +143,12 @@ class CodeStore:
         parts = [self._parts(entry).shifts for entry in range(len(self._entries))]
         return np.concatenate([np.empty((0, 2), np.int64), *parts])
 
-    @property
-    def filenames(self) -> list[str]:
-        """The pictures' file names, in the rows' order."""
-        names: list[str] = []
+    def filenames(self) -> Iterator[str]:
+        """Yield the pictures' file names, in the rows' order."""
         for entry in range(len(self._entries)):
             parts = self._parts(entry)
-            bounds = pairwise([0, *parts.ends.tolist()])
-            names.extend(str(parts.names[start:end], "utf-8") for start, end in bounds)
-        return names
+            for start, end in pairwise([0, *parts.ends.tolist()]):
+                yield str(parts.names[start:end], "utf-8")
 
     def records(self) -> Iterator[Record]:
         """What was written, record by record, with copies of the codes."""

@@ -28,7 +28,7 @@ class CaptionedImages:
     def load(cls, pairs: Sequence[Pair], texts: TextEmbeddings, pixels: Pixels) -> CaptionedImages:
         """The pictures of captioned `pairs`, among `pixels`."""
         images = MappedImages.of(pixels, (pair.image for pair in pairs))
-        rows = texts.rows([pair.caption for pair in pairs])
+        rows = texts.rows(pair.caption for pair in pairs)
         return cls(images, Chosen(texts.condition.pooled, rows))
 
     def __len__(self) -> int:

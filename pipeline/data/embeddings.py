@@ -8,7 +8,7 @@ are mapped, so what a batch needs is read when it is read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +48,8 @@ class ImageEmbeddings:
         index, columns = _open(Path(folder), OF_PICTURES)
         return cls(index, columns["vectors"])
 
-    def rows(self, names: Sequence[str]) -> Tensor:
-        """The rows of these pictures, int64 (len(names),).
+    def rows(self, names: Iterable[str]) -> Tensor:
+        """The rows of these pictures, int64 (of `names`,).
 
         Raises:
             UserError: one is not there.
@@ -79,8 +79,8 @@ class TextEmbeddings:
         index, columns = _open(Path(folder), OF_TEXTS)
         return cls(index, MappedConditions(**columns))
 
-    def rows(self, texts: Sequence[str]) -> Tensor:
-        """The rows of these texts, int64 (len(texts),).
+    def rows(self, texts: Iterable[str]) -> Tensor:
+        """The rows of these texts, int64 (of `texts`,).
 
         Raises:
             UserError: one is not there.
@@ -172,7 +172,7 @@ def _open(folder: Path, keys: Sequence[str]) -> tuple[RowIndex, dict[str, Rows]]
     return index, columns
 
 
-def _rows(index: RowIndex, keys: Sequence[str], what: str) -> Tensor:
+def _rows(index: RowIndex, keys: Iterable[str], what: str) -> Tensor:
     try:
         return index.find(keys)
     except KeyError as error:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.sealing import read_rows, write_rows
 
 
-def write_prompts(path: Path, prompts: Iterable[str]) -> None:
+def write_prompts(path: Path, prompts: Sequence[str]) -> None:
     """Write prompts as JSON Lines."""
-    write_rows(path, ({"prompt": prompt} for prompt in prompts))
+    write_rows(path, ({"prompt": prompt} for prompt in prompts), count=len(prompts))
 
 
 def read_prompts(path: Path) -> list[str]:

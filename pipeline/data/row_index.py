@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import overload
 
@@ -16,6 +17,12 @@ from torch import Tensor
 
 WIDE = np.dtype("S16")  # 128 bits: no two texts share them
 NARROW = np.dtype("<i8")  # their first 64 bits, which an index tells texts apart by
+AT_A_TIME = 4096  # texts that are looked up
+
+
+def digest(key: str) -> int:
+    """64 bits that tell a text from others, in [-2**63, 2**63)."""
+    return int.from_bytes(_digest(key)[: NARROW.itemsize], "little", signed=True)
 
 
 class Distinct(Sequence[str]):
@@ -73,21 +80,23 @@ class RowIndex:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def find(self, keys: Sequence[str]) -> Tensor:
-        """The rows of these texts, int64 (len(keys),).
+    def find(self, keys: Iterable[str]) -> Tensor:
+        """The rows of these texts, int64 (of `keys`,); they are read once.
 
         Raises:
             KeyError: one is not there; it names the first.
         """
-        wide = np.fromiter((_digest(key) for key in keys), WIDE, len(keys))
-        wanted = torch.from_numpy(_narrow(wide))
-        if not len(wanted):
-            return torch.zeros(0, dtype=torch.int64)
-        places = torch.searchsorted(self.digests, wanted).clamp(max=max(0, len(self) - 1))
-        known = self.digests[places] == wanted if len(self) else torch.zeros(len(wanted)).bool()
-        if not known.all():
-            raise KeyError(keys[int(known.int().argmin())])
-        return self.rows[places]
+        remaining, found = iter(keys), [torch.zeros(0, dtype=torch.int64)]
+        while some := list(islice(remaining, AT_A_TIME)):
+            wide = np.fromiter((_digest(key) for key in some), WIDE, len(some))
+            wanted = torch.from_numpy(_narrow(wide))
+            places = torch.searchsorted(self.digests, wanted)
+            places[places == len(self)] = 0
+            known = self.digests[places] == wanted if len(self) else torch.zeros(len(some)).bool()
+            if not known.all():
+                raise KeyError(some[int(known.int().argmin())])
+            found.append(self.rows[places])
+        return torch.cat(found)
 
     def save(self, path: Path) -> None:
         """Write it to one file."""

@@ -71,13 +71,14 @@ def blip_scores(
         under="",
     )
     names = sorted({pair.image for pair in asked})
+    place_of = {name: place for place, name in enumerate(names)}
     scores.take(
         "retrieval",
         retrieval(
             image_embeds.vectors[image_embeds.rows(names)].numpy(),
             read,
             texts,
-            [names.index(pair.image) for pair in asked],
+            [place_of[pair.image] for pair in asked],
         ),
     )
     # MUSTI's: does the passage speak of a smell that the picture shows?
@@ -104,7 +105,7 @@ def blip_scores(
     near = hard_negatives(blip, references.real, judged.prompts, negatives, threshold=threshold)
     scores.take("hard", near)
     scores.take("captions", _captions(opinion, judged))
-    train = judged.codes.of("train").pairs
+    train = judged.train_codes.pairs
     objects = [pair.main_object for pair in train]
     kept = common_labels(objects, at_least=pictures_per_label, at_most=labels)
     scores.take("kinds", _kinds(opinion, judged, [p.caption for p in train], objects, kept))

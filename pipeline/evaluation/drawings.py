@@ -55,9 +55,9 @@ def draw(
             pictures=pictures,
         )
     draw_reconstructions(judged, half, pictures, seed=seed)
-    test = judged.codes.of("test")
+    test = judged.test_codes
     return draw_latents(
-        latent_vectors(judged.vqvae, test.codes).numpy(),
+        latent_vectors(judged.vqvae, test.codes[:]).numpy(),
         [pair.main_object for pair in test.pairs],
         [pair.image for pair in test.pairs],
         tables=tables,
@@ -129,7 +129,7 @@ def draw_captions(
 
 def draw_reconstructions(judged: Judged, count: int, pictures: Path, *, seed: int) -> None:
     """The first test pictures, above what each decoder paints from their codes."""
-    codes, texts = judged.codes.of("test").codes[:count], judged.test.text_embeds[:count]
+    codes, texts = judged.test_codes.codes[:count], judged.test.text_embeds[:count]
     rows = {
         "real": judged.test.images[:count].numpy(),
         "least error": to_uint8(decoded(judged.vqvae, codes, texts)).numpy(),

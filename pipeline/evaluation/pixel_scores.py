@@ -40,7 +40,7 @@ def pixel_scores(
     """
     scores = Scores()
     draws, references = judged.draws, judged.references
-    objects = [pair.main_object for pair in judged.codes.of("train").pairs]
+    objects = [pair.main_object for pair in judged.train_codes.pairs]
     kept = common_labels(objects, at_least=pictures_per_label, at_most=labels)
     groups = {
         "generated": draws.unranked,

@@ -70,10 +70,10 @@ def prior_scores(
         seed: of the bootstrap.
     """
     scores = Scores()
-    codes, device = judged.codes, judged.device
+    device = judged.device
     level_shapes, n_embed = judged.vqvae.level_shapes, judged.vqvae.config.n_embed
-    train, test = codes.of("train"), codes.of("test")
-    cells = math.prod(codes.codes.shape[1:])
+    train, test = judged.train_codes, judged.test_codes
+    cells = math.prod(test.codes.shape[1:])
     own = picture_nats(prior, test, device, steps=steps)
     scores.take("bits", _bits("bits", own, cells, seed=seed), under="")
     most = _bounds(prior, test, device, seed=seed)
@@ -98,7 +98,7 @@ def prior_scores(
         scores.take(
             "text_gain",
             _text_gain(
-                prior, codes, test, titles, device, steps=steps, most=mixture_pictures, seed=seed
+                prior, train, test, titles, device, steps=steps, most=mixture_pictures, seed=seed
             ),
             under="",
         )
@@ -120,7 +120,7 @@ def _baselines(
     train: CaptionedCodes, test: CaptionedCodes, shapes: list[tuple[int, int]], n_embed: int
 ) -> Figures:
     """Bits per code by counts, over all levels; each level has a codebook of its own."""
-    levels = [unpack_levels(part.codes, shapes) for part in (train, test)]
+    levels = [unpack_levels(part.codes[:], shapes) for part in (train, test)]
     found = [
         dict(baseline_bits(known.numpy(), unknown.numpy(), n_embed))
         for known, unknown in zip(*levels, strict=True)
@@ -132,7 +132,7 @@ def _baselines(
 
 def _text_gain(
     prior: Prior,
-    codes: CaptionedCodes,
+    train: CaptionedCodes,
     test: CaptionedCodes,
     titles: Counter[str],
     device: torch.device,
@@ -148,11 +148,11 @@ def _text_gain(
             chosen.setdefault(pair.caption, row)
     if not chosen:
         raise Unmeasurable("no test picture has a title of training")
-    row_of = dict(zip((p.caption for p in codes.pairs), codes.condition_rows.tolist(), strict=True))
-    every = codes.condition[torch.tensor([row_of[title] for title in titles])]
+    row_of = dict(zip((p.caption for p in train.pairs), train.condition_rows.tolist(), strict=True))
+    every = train.condition[torch.tensor([row_of[title] for title in titles])]
     nats = np.empty((len(chosen), len(titles)))
     for place, row in enumerate(chosen.values()):
-        grid = test.codes[row].long().to(device)
+        grid = test.codes[row : row + 1][0].long().to(device)
         for part in torch.arange(len(titles)).split(BATCH):
             grids = grid.expand(len(part), *grid.shape)
             costs = prior.nats(grids, every[part].to(device), steps=steps)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pipeline.data.mapped_images import Images
 from pipeline.data.pairs import Pair
@@ -85,6 +86,15 @@ def matched_references(
             reconstruct, real, other, prompts, [train[row].caption for row in found.tolist()]
         ),
     )
+
+
+def first_of_captions(pairs: Sequence[Pair], captions: Sequence[str]) -> Tensor:
+    """The first pair of each of these captions, int64 rows (len(captions),)."""
+    asked, first = set(captions), dict[str, int]()
+    for row, pair in enumerate(pairs):
+        if pair.caption in asked:
+            first.setdefault(pair.caption, row)
+    return torch.tensor([first[caption] for caption in captions], dtype=torch.int64)
 
 
 def _reconstructions(

@@ -24,18 +24,18 @@ def vqvae_scores(judged: Judged, *, seed: int) -> Scores:
     """Judge reconstructions of test pictures; `seed` is of what is drawn from codes, and of the
     draw of other pictures' texts."""
     scores = Scores()
-    vqvae, test, codes = judged.vqvae, judged.test, judged.codes.of("test")
+    vqvae, test, codes = judged.vqvae, judged.test, judged.test_codes.codes[:]
     images, texts = to_float(test.images[:]), test.text_embeds[:]
-    decodings = decoded(vqvae, codes.codes, texts)
+    decodings = decoded(vqvae, codes, texts)
     scores.take("psnr", reconstruction(images, decodings), under="")
     if judged.decoder_steps:
-        drawn = redrawn(judged.decoder, codes.codes, texts, steps=judged.decoder_steps, seed=seed)
+        drawn = redrawn(judged.decoder, codes, texts, steps=judged.decoder_steps, seed=seed)
         scores.take("redrawn", reconstruction(images, drawn))
     # Not what the text is worth: that takes a model trained without it (docs/ablations.md).
-    captions = [pair.caption for pair in codes.pairs]
+    captions = [pair.caption for pair in judged.test_codes.pairs]
     scores.take("wrong_text", _psnr_of_shuffled(vqvae, test, captions, seed=seed))
     scores.take("no_text", _psnr_beside(vqvae, test, torch.zeros_like(texts)))
-    scores.take("codebook", codebooks(vqvae, codes.codes))
+    scores.take("codebook", codebooks(vqvae, codes))
     c = vqvae.config
     cost = bits_per_pixel(vqvae.code_shape, c.n_embed, image_size=c.image_size)
     scores.take("bits_per_pixel", [("", cost)])
