@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.data.images import load_images
 from pipeline.data.pairs import Pair, captioned, read_pairs
+from pipeline.data.pixels import Pixels
 from pipeline.devices import repeat_exactly
 from pipeline.evaluation.blip_sight import captions_right, kinds_right, probe, told_kinds
 from pipeline.evaluation.hard_negatives import changed_titles, hard_negatives, other_captions
@@ -109,18 +109,18 @@ class Data:
         """Read the table of pairs and its pictures; rows change neither words nor picture size."""
         pairs = read_pairs(layout.PAIRS)
         blip = settings.start(_of(pairs, "train"), pretrained=layout.PRETRAINED)
+        pixels = Pixels.open(layout.BLIP_PIXELS, blip.image_size)
         train, val = (
             Matches.load(
                 pairs,
                 split,
-                images=layout.IMAGES,
-                image_size=blip.image_size,
+                pixels=pixels,
                 tokenizer=blip.tokenizer,
             )
             for split in ("train", "val")
         )
         known, unknown = (
-            load_images(layout.IMAGES, [p.image for p in captioned(pairs, split)], blip.image_size)
+            pixels[pixels.rows(pair.image for pair in captioned(pairs, split))]
             for split in ("train", "test")
         )
         return cls(pairs, train, val, known, unknown)

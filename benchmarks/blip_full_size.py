@@ -9,7 +9,6 @@ gradients and two moments).
 
 from __future__ import annotations
 
-import io
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,8 +27,9 @@ from transformers.models.blip.modeling_blip import (
 )
 
 from benchmarks.measure import peak_memory, report
-from pipeline.data.images import content_name
+from pipeline.data.images import square
 from pipeline.data.pairs import Pair
+from pipeline.data.pixels import Pixels, seal_pixels, shard_name
 from pipeline.files import write_tsv
 from pipeline.models.blip import Blip
 from pipeline.models.blip_checkpoint import BlipCheckpoint
@@ -103,17 +103,17 @@ def ask(folder: Path, images: np.ndarray, timer: Timer) -> None:
 
 def train(folder: Path, images: np.ndarray, timer: Timer) -> None:
     """Two steps of fine-tuning and a validation."""
-    pairs = []
-    for i, (text, image) in enumerate(zip(TEXTS, images, strict=True)):
-        stream = io.BytesIO()
-        Image.fromarray(image).save(stream, "PNG")
-        name = f"{content_name(stream.getvalue())}.png"
-        (folder / name).write_bytes(stream.getvalue())
-        pairs.append(Pair(i, name, "train", text, text, "", "NO" if i % 2 else "YES", ()))
+    pairs = [
+        Pair(i, f"{i}.png", "train", text, text, "", "NO" if i % 2 else "YES", ())
+        for i, text in enumerate(TEXTS)
+    ]
     blip = SETTINGS.start(pairs, pretrained=folder / "blip")
-    matches = Matches.load(
-        pairs, "train", images=folder, image_size=blip.image_size, tokenizer=blip.tokenizer
-    )
+    size, stored = blip.image_size, folder / "pixels"
+    stored.mkdir()
+    np.save(stored / shard_name(0), [square(Image.fromarray(image), size) for image in images])
+    seal_pixels(stored, [np.array([pair.image.encode() for pair in pairs])], size=size)
+    pixels = Pixels.open(stored, size)
+    matches = Matches.load(pairs, "train", pixels=pixels, tokenizer=blip.tokenizer)
     task = BlipTask(blip, matches, matches, SETTINGS)
     with timer(f"train {SETTINGS.steps} steps of 4 pictures, validate 8"):
         fit(

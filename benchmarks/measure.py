@@ -65,7 +65,7 @@ def machine() -> dict[str, Any]:
     runs += [lambda: half[0] @ half[1]] if has_bf16() else []
     product, convolution, copy, *rough = interleaved_seconds(*runs, repeats=5)
     about = {
-        "processor": _processor(),
+        "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -79,7 +79,7 @@ def machine() -> dict[str, Any]:
     return about
 
 
-def _processor() -> str:
+def processor() -> str:
     info = Path("/proc/cpuinfo")
     names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
     return names[0].split(":")[1].strip() if names else platform.processor()

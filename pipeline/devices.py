@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from pipeline.params import Precision
@@ -30,6 +32,16 @@ def best_device() -> torch.device:
     if accelerator is None or accelerator.type == "mps":
         return torch.device("cpu")
     return accelerator
+
+
+def own_device() -> torch.device:
+    """This process's accelerator, where torchrun started one for each; else `best_device`."""
+    device = best_device()
+    if device.type == "cpu":
+        return device
+    return torch.device(
+        device.type, int(os.environ.get("LOCAL_RANK", "0")) % torch.accelerator.device_count()
+    )
 
 
 def warn_of_emulation(precision: Precision) -> None:

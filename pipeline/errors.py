@@ -7,3 +7,7 @@ class UserError(Exception):
     The stage launcher prints the message alone and exits with status 1; any other exception is a
     defect of ours and keeps its traceback.
     """
+
+
+class OwnError(UserError):
+    """One that this process alone has met, of several that do the same."""

@@ -9,18 +9,18 @@ import torch
 
 from pipeline.data.condition import TextCondition
 from pipeline.data.embeddings import write_pictures, write_texts
-from pipeline.data.images import load_images
+from pipeline.data.pixels import Pixels
 from pipeline.models.blip import Blip
 
 CHUNK = 512  # pictures in memory at a time
 
 
-def embed_pictures(blip: Blip, names: Sequence[str], path: Path, *, images: Path) -> None:
-    """Embed a shard's pictures `names` of the folder `images`, and write them at `path`."""
+def embed_pictures(blip: Blip, names: Sequence[str], path: Path, *, pixels: Pixels) -> None:
+    """Embed a shard's pictures `names`, which are among `pixels`, and write them at `path`."""
     parts = [torch.zeros(0, blip.embed_dim)]
     for start in range(0, len(names), CHUNK):
-        pixels = load_images(images, names[start : start + CHUNK], blip.image_size)
-        parts.append(torch.from_numpy(blip.embed_images(pixels)))
+        rows = pixels.rows(names[start : start + CHUNK])
+        parts.append(torch.from_numpy(blip.embed_images(pixels[rows])))
     write_pictures(path, torch.cat(parts))
 
 

@@ -43,6 +43,14 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def place_copy(file: Path, path: Path) -> None:
+    """Have a file's bytes under another name too: by a hard link, or else a copy."""
+    try:
+        path.hardlink_to(file)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(file, path)
+
+
 def sync(path: Path) -> None:
     """Force a file, or a folder with all that is below it, to the disk."""
     if path.is_file():

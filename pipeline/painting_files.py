@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from pipeline.painter import Painting
 
@@ -64,6 +66,22 @@ def save_paintings(
                 }
             )
     pd.DataFrame(rows).to_csv(folder / INDEX, index=False, lineterminator="\n")
+
+
+def save_draws(paintings: Sequence[Painting], path: Path) -> None:
+    """Write what was painted, bare, to one file."""
+    draws, matches = ([getattr(p, name) for p in paintings] for name in ("draws", "matches"))
+    named = json.dumps([[painting.prompt, painting.sample] for painting in paintings])
+    save_file({"draws": np.stack(draws), "matches": np.stack(matches)}, path, {"paintings": named})
+
+
+def load_draws(path: Path) -> Iterator[Painting]:
+    """Read what `save_draws` wrote."""
+    with safe_open(path, framework="numpy") as file:
+        named = json.loads(file.metadata()["paintings"])
+        tensors = file.get_tensor("draws"), file.get_tensor("matches")
+    for (prompt, sample), draws, matches in zip(named, *tensors, strict=True):
+        yield Painting(prompt, sample, draws, matches)
 
 
 def file_name(prompt: str, sample: int) -> str:

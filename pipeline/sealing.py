@@ -18,7 +18,11 @@ BLOCK = 1 << 20  # bytes read at a time
 
 
 def digest(path: Path) -> str:
-    """The BLAKE2b of a file's bytes, its first 32 hexadecimal digits."""
+    """The BLAKE2b of a file's bytes, or of a folder's files, its first 32 hexadecimal digits."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        listed = "".join(f"{file.relative_to(path).as_posix()}\0{digest(file)}\0" for file in files)
+        return hashlib.blake2b(listed.encode()).hexdigest()[:32]
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
 
@@ -36,19 +40,37 @@ def check_folder(folder: Path) -> None:
     Raises:
         UserError: one is missing or damaged.
     """
+    if (folder / MANIFEST).exists():
+        for name, checksum in read_manifest(folder)["files"].items():
+            check_file(folder / name, checksum)
+
+
+def check_file(file: Path, checksum: str) -> None:
+    """See that a file of a sealed folder has the checksum that the folder's manifest gives it.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: missing; make {file.parent} again")
+    if _sha256(file) != checksum:
+        raise UserError(f"{file}: damaged (its checksum differs); make {file.parent} again")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What `seal_folder` wrote into a folder: its `facts`, and `files`.
+
+    Raises:
+        UserError: there is nothing, or it is damaged.
+    """
     manifest = folder / MANIFEST
-    if not manifest.exists():
-        return
     try:
-        files = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+        return {**found, "files": dict(found["files"])}
+    except FileNotFoundError:
+        raise UserError(f"{manifest}: no such file; make {folder} again") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{manifest}: damaged; make {folder} again") from None
-    for name, expected in files.items():
-        file = folder / name
-        if not file.is_file():
-            raise UserError(f"{file}: missing; make {folder} again")
-        if _sha256(file) != expected:
-            raise UserError(f"{file}: damaged (its checksum differs); make {folder} again")
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, count: int) -> None:

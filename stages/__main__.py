@@ -5,7 +5,8 @@ torch, and turns a user's mistake into one line on stderr and exit status 1.
 
 How many processes is a fact of the machine, not of the result, so it stands neither in params.yaml
 nor in dvc.yaml: one for each accelerator, or `CODEBRUSH_PROCESSES`. On several machines, start the
-stage with `torchrun` there; the launcher then leaves everything as it finds it.
+stage with `torchrun` there; the launcher then leaves everything as it finds it. A stage that is a
+map may be started any number of times besides (see `pipeline.shares`).
 """
 
 from __future__ import annotations
@@ -23,19 +24,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pipeline.errors import UserError
+from pipeline.errors import OwnError, UserError
 from pipeline.params import load_section, read_yaml
 from pipeline.waiting import SPIN_COUNT
 from stages.layout import PARAMS
 
-PARALLEL = (
-    "finetune_blip",
-    "extract_embeddings",
-    "train_vqvae",
-    "train_decoder",
-    "train_pixelsnail",
-    "train_diffusion",
-)
+TRAININGS = ("finetune_blip", "train_vqvae", "train_decoder", "train_pixelsnail", "train_diffusion")
+MAPS = ("resize_images", "extract_embeddings", "dump_codes", "generate")
 
 MACHINE = {
     # glibc hands every large block back to the kernel and faults it in at the next step; keeping
@@ -75,9 +70,9 @@ def main(arguments: list[str]) -> int:
     try:
         stage = _known(arguments)
         if PREPARED not in os.environ:
-            processes = _processes() if stage in PARALLEL and "WORLD_SIZE" not in os.environ else 1
-            _check_params(stage, int(os.environ.get("WORLD_SIZE", processes)))
-            return _start_again(stage, processes)
+            processes = int(os.environ.get("WORLD_SIZE", "0")) or _processes(stage)
+            _check_params(stage, processes if stage in TRAININGS else 1)
+            return _start_again(stage, 1 if "WORLD_SIZE" in os.environ else processes)
         module = importlib.import_module(f"stages.{stage}")
         if "torch" in sys.modules:  # download does without the second that importing it takes
             from pipeline.devices import repeat_exactly
@@ -85,7 +80,7 @@ def main(arguments: list[str]) -> int:
             repeat_exactly()
         module.main()
     except UserError as error:
-        return _say(str(error))
+        return _say(str(error), alone=isinstance(error, OwnError))
     except KeyboardInterrupt:
         return _say("interrupted; the next run goes on from the last checkpoint", status=130)
     except FloatingPointError as error:
@@ -104,9 +99,11 @@ def _known(arguments: list[str]) -> str:
     if len(arguments) != 1 or arguments[0] not in stages:
         given = " ".join(arguments) or "nothing"
         raise UserError(f"python -m stages NAME: {given!r} is none of {', '.join(stages)}")
-    if arguments[0] not in PARALLEL and os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UserError(f"{arguments[0]} is one process; torchrun is for {', '.join(PARALLEL)}")
-    return arguments[0]
+    stage = arguments[0]
+    if stage not in (*TRAININGS, *MAPS) and os.environ.get("WORLD_SIZE", "1") != "1":
+        others = ", ".join((*TRAININGS, *MAPS))
+        raise UserError(f"{stage} is one process; torchrun is for {others}")
+    return stage
 
 
 def _check_params(stage: str, processes: int) -> None:
@@ -144,7 +141,9 @@ def _start_again(stage: str, processes: int) -> int:
             continue  # the stage gets it as well, and says what that means
 
 
-def _processes() -> int:
+def _processes(stage: str) -> int:
+    if stage not in (*TRAININGS, *MAPS):
+        return 1
     given = os.environ.get("CODEBRUSH_PROCESSES")
     if given is None:
         if not (any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()):  # AMD's

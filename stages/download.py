@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pipeline.data.pairs import write_pairs
+from pipeline.data.picture_shards import write_shards
 from pipeline.data.prompts import write_prompts
 from pipeline.download.intake import take_in
-from pipeline.download.pictures import copy_pictures
 from pipeline.download.pretrained import Pretrained, bring_pretrained
 from pipeline.download.settings import Data
 from pipeline.download.sources import judged_prompts, open_source
@@ -44,7 +44,7 @@ def main() -> None:
         write_tsv(layout.METRICS / "data.tsv", list(flat(counts)))
         check_enough(intake, min_kept=settings.min_kept)
         with replacing(layout.IMAGES) as aside:
-            copy_pictures(intake.pictures, aside)
+            write_shards(aside, {p.name: p.source.path for p in intake.pictures if p.source.path})
         write_pairs(layout.PAIRS, intake.pairs)
         write_prompts(layout.PROMPTS, judged_prompts(intake.pairs, settings))
         bring_pretrained(pretrained, layout.PRETRAINED, store=store, http=settings.http)

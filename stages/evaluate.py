@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.data.pairs import read_pairs
+from pipeline.data.pixels import Pixels
 from pipeline.decoder import Decoder
 from pipeline.devices import best_device
 from pipeline.evaluation.blas import claim_buffers
@@ -44,13 +45,15 @@ def main() -> None:
         check_folder(folder)
     device = best_device()
     texts = TextEmbeddings.open(layout.TEXT_EMBEDDINGS)
+    blip = Blip.from_pretrained(layout.BLIP).to(device)
+    decoder = Decoder.from_pretrained(vqvae=layout.VQVAE, flow=layout.DECODER, device=device)
     judged = Judged.load(
-        Blip.from_pretrained(layout.BLIP).to(device),
-        Decoder.from_pretrained(vqvae=layout.VQVAE, flow=layout.DECODER, device=device),
+        blip,
+        decoder,
         read_pairs(layout.PAIRS),
         codes=layout.CODES,
         texts=texts,
-        images=layout.IMAGES,
+        pixels=Pixels.open(layout.VQVAE_PIXELS, decoder.vqvae.config.image_size),
         generated=layout.GENERATED,
         decoder_steps=decoder_steps,
         sample_size=sample_size if source == "sample" else None,
@@ -79,10 +82,10 @@ def main() -> None:
     )
     say("asking BLIP")
     opinion = BlipOpinion(judged, seed=seed)
-    blip = blip_scores(
+    asked = blip_scores(
         opinion,
         judged,
-        images=layout.IMAGES,
+        pixels=Pixels.open(layout.BLIP_PIXELS, blip.image_size),
         image_embeds=ImageEmbeddings.open(layout.IMAGE_EMBEDDINGS),
         text_embeds=texts,
         wordnet=wordnet,
@@ -106,7 +109,7 @@ def main() -> None:
         "neutral": neutral,
         "vqvae": coding,
         "prior": bits,
-        "blip": blip,
+        "blip": asked,
     }
     write_scores(every, layout.METRICS, space=space, spread=Spread.load(layout.SPREAD))
     write_captions(layout.CAPTIONS, judged.prompts, opinion.captions["unranked"])

@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from pipeline.data.cuts import shards
 from pipeline.data.embeddings import finish, shard_file
 from pipeline.data.pairs import captioned, read_pairs
+from pipeline.data.pixels import Pixels
 from pipeline.data.row_index import Distinct
-from pipeline.devices import best_device
+from pipeline.devices import own_device
 from pipeline.extraction import embed_pictures, embed_texts
-from pipeline.files import replacing
+from pipeline.files import place_copy, replacing
 from pipeline.models.blip import Blip
-from pipeline.progress import progress
 from stages import layout
+from stages.sharing import do_in_shares
 
 
 def main() -> None:
     """Run the stage."""
-    if os.environ.get("RANK", "0") != "0":
-        return
     pairs = read_pairs(layout.PAIRS)
     asked = captioned(pairs)
-    blip = Blip.from_pretrained(layout.BLIP).to(best_device())
+    blip = Blip.from_pretrained(layout.BLIP).to(own_device())
+    pixels = Pixels.open(layout.BLIP_PIXELS, blip.image_size)
     pictures = Distinct(len(pairs), lambda row: pairs[row].image)
     texts = Distinct(len(asked), lambda row: asked[row].caption)
+    picture_cuts, text_cuts = (list(shards(keys)) or [range(0)] for keys in (pictures, texts))
 
-    with replacing(layout.EMBEDDINGS) as aside:
-        folder = aside / layout.IMAGE_EMBEDDINGS.name
-        for file, names in _shards(folder, pictures, label="shards of pictures embedded"):
-            embed_pictures(blip, names, file, images=layout.IMAGES)
-        finish(folder, pictures)
-        folder = aside / layout.TEXT_EMBEDDINGS.name
-        for file, captions in _shards(folder, texts, label="shards of texts embedded"):
-            embed_texts(blip, captions, file)
-        finish(folder, texts)
+    def of_pictures(cut: range, path: Path) -> None:
+        embed_pictures(blip, pictures[cut.start : cut.stop], path, pixels=pixels)
 
+    def of_texts(cut: range, path: Path) -> None:
+        embed_texts(blip, texts[cut.start : cut.stop], path)
 
-def _shards(folder: Path, keys: Distinct, *, label: str) -> Iterator[tuple[Path, list[str]]]:
-    """Yield the file of each shard, and the names or texts that it is of."""
-    folder.mkdir(parents=True)
-    cuts = list(shards(keys)) or [range(0)]
-    for number, cut in enumerate(progress(cuts, total=len(cuts), label=label)):
-        yield shard_file(folder, number), keys[cut.start : cut.stop]
+    def put_together(made: list[Path]) -> None:
+        with replacing(layout.EMBEDDINGS) as aside:
+            for out, keys, files in (
+                (layout.IMAGE_EMBEDDINGS, pictures, made[: len(picture_cuts)]),
+                (layout.TEXT_EMBEDDINGS, texts, made[len(picture_cuts) :]),
+            ):
+                folder = aside / out.name
+                folder.mkdir(parents=True)
+                for number, file in enumerate(files):
+                    place_copy(file, shard_file(folder, number))
+                finish(folder, keys)
+
+    do_in_shares(
+        "extract_embeddings",
+        {f"pictures-{n:05}": partial(of_pictures, cut) for n, cut in enumerate(picture_cuts)}
+        | {f"texts-{n:05}": partial(of_texts, cut) for n, cut in enumerate(text_cuts)},
+        label="shares of embeddings",
+        put_together=put_together,
+    )

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 
 from pipeline.data.pairs import of_split, read_pairs
+from pipeline.data.pixels import Pixels
 from pipeline.files import write_tsv
 from pipeline.models.storage import round_as_kept
 from pipeline.params import SEED, load_section
@@ -29,12 +30,12 @@ def main() -> None:
     with checkpoints("finetune_blip") as saved:
         torch.manual_seed(seed)
         blip = settings.start(of_split(pairs, "train"), pretrained=layout.PRETRAINED / "blip")
+        pixels = Pixels.open(layout.BLIP_PIXELS, blip.image_size)
         train, val = (
             Matches.load(
                 pairs,
                 split,
-                images=layout.IMAGES,
-                image_size=blip.image_size,
+                pixels=pixels,
                 tokenizer=blip.tokenizer,
             )
             for split in ("train", "val")

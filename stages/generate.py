@@ -5,18 +5,26 @@ Beside the models it writes the settings that they are judged with, so that they
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
 from pipeline.data.prompts import read_prompts
 from pipeline.data.texts import normalise
-from pipeline.devices import best_device
+from pipeline.devices import own_device
 from pipeline.files import replacing
 from pipeline.painter import Painter
 from pipeline.painter_folder import PainterFolder
-from pipeline.painting_files import params_digest, save_paintings
+from pipeline.painting_files import load_draws, params_digest, save_draws, save_paintings
 from pipeline.params import SEED, load_section
 from pipeline.sampling_settings import GenerateSettings, PaintSettings
 from pipeline.sealing import seal_folder
 from pipeline.seeds import derive_seed
 from stages import layout
+from stages.sharing import do_in_shares
+
+SHARE = 256  # draws, about
 
 
 def main() -> None:
@@ -32,27 +40,45 @@ def main() -> None:
         "vqvae": layout.VQVAE,
         "decoder": layout.DECODER,
     }
-    painter = Painter.from_folders(**parts, device=best_device())
+    painter = Painter.from_folders(**parts, device=own_device())
     painter.blip.check_prompts(settings.prompts)
-    # A data set's captions may be whole passages: they are cut here as they were in training.
-    paintings = painter.paint(
-        prompts,
-        settings,
-        samples=settings.samples_per_prompt,
-        seed=derive_seed(seed, settings.draw),
-        strict=False,
-    )
-    with replacing(layout.GENERATED) as folder:
-        save_paintings(
-            paintings,
-            folder,
-            facts={"seed": str(seed), "params": params_digest(settings, seed)},
-            judged=set(judged),
+
+    def paint(some: Sequence[str], path: Path) -> None:
+        # A data set's captions may be whole passages: they are cut here as they were in training.
+        paintings = painter.paint(
+            some,
+            settings,
+            samples=settings.samples_per_prompt,
+            seed=derive_seed(seed, settings.draw),
+            strict=False,
         )
-        seal_folder(folder)
-    PainterFolder(
-        parts=parts,
-        settings=PaintSettings(**settings.values_of(PaintSettings)),
-        threads=load_section(layout.PARAMS, "threads", int),
-        instruction_set=load_section(layout.PARAMS, "instruction_set", str),
-    ).write(layout.PAINTER)
+        save_draws(paintings, path)
+
+    def put_together(made: Sequence[Path]) -> None:
+        with replacing(layout.GENERATED) as folder:
+            save_paintings(
+                (painting for file in made for painting in load_draws(file)),
+                folder,
+                facts={"seed": str(seed), "params": params_digest(settings, seed)},
+                judged=set(judged),
+            )
+            seal_folder(folder)
+        PainterFolder(
+            parts=parts,
+            settings=PaintSettings(**settings.values_of(PaintSettings)),
+            threads=load_section(layout.PARAMS, "threads", int),
+            instruction_set=load_section(layout.PARAMS, "instruction_set", str),
+        ).write(layout.PAINTER)
+
+    draws = settings.samples_per_prompt * settings.candidates
+    whole = math.lcm(settings.batch_size, draws) // draws  # prompts whose draws fill batches
+    length = whole * max(1, SHARE // (whole * draws))
+    do_in_shares(
+        "generate",
+        {
+            f"{first:09d}": partial(paint, prompts[first : first + length])
+            for first in range(0, len(prompts), length)
+        },
+        label="shares of paintings",
+        put_together=put_together,
+    )

@@ -9,6 +9,7 @@ import torch
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
+from pipeline.data.pixels import Pixels
 from pipeline.errors import UserError
 from pipeline.files import write_tsv
 from pipeline.models.vqvae import VQVAE
@@ -27,10 +28,9 @@ def main() -> None:
     texts = TextEmbeddings.open(layout.TEXT_EMBEDDINGS)
     accelerator = build_accelerator(settings.precision)
     vqvae = VQVAE.from_pretrained(layout.VQVAE).to(accelerator.device)
-    size = vqvae.config.image_size
+    pixels = Pixels.open(layout.VQVAE_PIXELS, vqvae.config.image_size)
     train, val = (
-        CaptionedImages.load(captioned(pairs, split), texts, images=layout.IMAGES, image_size=size)
-        for split in ("train", "val")
+        CaptionedImages.load(captioned(pairs, split), texts, pixels) for split in ("train", "val")
     )
 
     with checkpoints("train_decoder") as saved:

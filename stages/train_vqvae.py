@@ -9,6 +9,7 @@ import torch
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
+from pipeline.data.pixels import Pixels
 from pipeline.files import write_tsv
 from pipeline.params import SEED, load_section
 from pipeline.training.loop import build_accelerator, fit
@@ -23,11 +24,9 @@ def main() -> None:
     seed = load_section(layout.PARAMS, "seed", SEED)
     pairs = read_pairs(layout.PAIRS)
     texts = TextEmbeddings.open(layout.TEXT_EMBEDDINGS)
+    pixels = Pixels.open(layout.VQVAE_PIXELS, settings.image_size)
     train, val = (
-        CaptionedImages.load(
-            captioned(pairs, split), texts, images=layout.IMAGES, image_size=settings.image_size
-        )
-        for split in ("train", "val")
+        CaptionedImages.load(captioned(pairs, split), texts, pixels) for split in ("train", "val")
     )
 
     accelerator = build_accelerator(settings.precision)

@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -13,15 +14,19 @@ from PIL import Image
 
 from pipeline.data.images import content_name
 from pipeline.data.pairs import Pair
+from pipeline.data.picture_shards import shards_in, write_shards
+from pipeline.data.pixels import Pixels
+from pipeline.data.resizing import join_shards, resize_shard
 from pipeline.models.blip_checkpoint import BlipCheckpoint
 from pipeline.training.blip import BlipSettings, BlipTask
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import Curve, build_accelerator, fit
 
+SIDE = 16
 SETTINGS = {
     "steps": 4, "batch_size": 8, "lr": 3e-3, "warmup_steps": 2, "weight_decay": 0.01,
     "grad_clip": 1.0, "ema_decay": 0.9, "validate_every": 2, "patience": 0, "checkpoint_every": 2,
-    "precision": "fp32", "image_size": 16, "patch_size": 8, "hidden_size": 32, "vision_layers": 1,
+    "precision": "fp32", "image_size": SIDE, "patch_size": 8, "hidden_size": 32, "vision_layers": 1,
     "text_layers": 1, "heads": 2, "projection_dim": 12, "vocab_size": 120, "max_text_length": 16,
     "caption_max_length": 10, "num_beams": 1, "itc_weight": 1.0, "itm_weight": 1.0,
     "lm_weight": 1.0, "match_share": 1.0, "passage_share": 1.0, "doubtful_weight": 1.0,
@@ -95,6 +100,18 @@ def _stored(folder: Path, image: np.ndarray, number: int) -> str:
     name = f"{content_name(data)}.png"
     (folder / name).write_bytes(data)
     return name
+
+
+def pixels_of(images: Path, to: Path | None = None) -> Pixels:
+    """The pictures of a folder as BLIP's stages read them, beside it or in the folder `to`."""
+    to = to or images.with_name(f"{images.name}.pixels")
+    with TemporaryDirectory() as folder:
+        shards, parts = Path(folder) / "shards", Path(folder) / "parts"
+        write_shards(shards, {path.name: path for path in sorted(images.iterdir())})
+        for shard in shards_in(shards):
+            resize_shard(shard, parts / shard.stem, [SIDE])
+        join_shards(sorted(parts.iterdir()), {to: SIDE})
+    return Pixels.open(to, SIDE)
 
 
 def build(pairs: list[Pair] | None = None, **changes) -> BlipCheckpoint:

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from blips import build, learn, settings, write_pairs_and_pictures
+from blips import build, learn, pixels_of, settings, write_pairs_and_pictures
 
 from pipeline.data.pairs import Pair
 from pipeline.training.blip import BlipTask
@@ -54,8 +54,9 @@ def test_an_odd_set_of_some_twenty_pictures_trains_and_says_what_it_could_not_le
     pairs = made_of(pairs)
     wanted = settings(steps=4, negatives=MIX, doubtful_weight=0.5)
     blip = build(pairs)
+    pixels = pixels_of(images)
     train, val = (
-        Matches.load(pairs, split, images=images, image_size=16, tokenizer=blip.tokenizer)
+        Matches.load(pairs, split, pixels=pixels, tokenizer=blip.tokenizer)
         for split in ("train", "val")
     )
     task = BlipTask(blip, train, val, wanted)

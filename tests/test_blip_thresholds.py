@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from blips import build, settings, write_pairs_and_pictures
+from blips import build, pixels_of, settings, write_pairs_and_pictures
 
 from pipeline.errors import UserError
 from pipeline.models.blip import Blip
@@ -38,9 +38,8 @@ def test_where_nothing_can_be_told_apart_the_published_heads_own_stays(matched, 
 def test_thresholds_are_chosen_on_validation_the_same_every_time(tmp_path: Path):
     pairs = write_pairs_and_pictures(tmp_path / "images", of_each=2)
     blip = build(pairs)
-    val = Matches.load(
-        pairs, "train", images=tmp_path / "images", image_size=16, tokenizer=blip.tokenizer
-    )
+    pixels = pixels_of(tmp_path / "images")
+    val = Matches.load(pairs, "train", pixels=pixels, tokenizer=blip.tokenizer)
     task = BlipTask(blip, val, val, settings())
     first, again = choose_thresholds(task), choose_thresholds(task)
     assert first == again != PUBLISHED

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from blips import SETTINGS, build, learn, settings, write_pairs_and_pictures
+from blips import SETTINGS, build, learn, pixels_of, settings, write_pairs_and_pictures
 from pydantic import ValidationError
 
-from pipeline.data.images import load_images
 from pipeline.data.pairs import Pair
 from pipeline.errors import UserError
 from pipeline.models.blip import Blip
@@ -35,14 +34,14 @@ def pairs(images: Path) -> list[Pair]:
 
 def load(pairs: list[Pair], images: Path) -> Matches:
     blip = build()
-    return Matches.load(pairs, "train", images=images, image_size=16, tokenizer=blip.tokenizer)
+    return Matches.load(pairs, "train", pixels=pixels_of(images), tokenizer=blip.tokenizer)
 
 
 def task(pairs: list[Pair], images: Path, **changes) -> BlipTask:
     blip = build(pairs, **changes)
     both = [*pairs, *write_pairs_and_pictures(images, of_each=1, split="val")]
     train, val = (
-        Matches.load(both, split, images=images, image_size=16, tokenizer=blip.tokenizer)
+        Matches.load(both, split, pixels=pixels_of(images), tokenizer=blip.tokenizer)
         for split in ("train", "val")
     )
     return BlipTask(blip, train, val, settings(**changes))
@@ -158,7 +157,7 @@ def test_it_learns_to_tell_and_to_say_what_is_in_a_picture(tmp_path):
     wanted = settings(**steps, text_layers=2, passage_share=0.25)
     blip = wanted.start(pairs, pretrained=tmp_path / "nothing")
     train_matches, val_matches = (
-        Matches.load([*pairs, *val], split, images=images, image_size=16, tokenizer=blip.tokenizer)
+        Matches.load([*pairs, *val], split, pixels=pixels_of(images), tokenizer=blip.tokenizer)
         for split in ("train", "val")
     )
     learning = BlipTask(blip, train_matches, val_matches, wanted)
@@ -166,7 +165,8 @@ def test_it_learns_to_tell_and_to_say_what_is_in_a_picture(tmp_path):
     assert curve[-1]["val_loss"] < curve[0]["val_loss"]
     blip.save(tmp_path / "blip")
     loaded = Blip.from_pretrained(tmp_path / "blip")
-    pictures = load_images(images, [pair.image for pair in val], 16)
+    pixels = pixels_of(images)
+    pictures = pixels[pixels.rows(pair.image for pair in val)]
     captions = [pair.caption for pair in val]
     assert loaded.caption(pictures) == [caption.lower() for caption in captions]
     assert (loaded.match(pictures, captions) > 0.5).all()
@@ -210,7 +210,7 @@ def test_a_checkpoint_is_trained_on_with_a_vision_tower_for_each_model(
     assert len(blip.retrieval.vision_model.encoder.layers) == 2
     assert blip.tokenizer.model_max_length == 12
     assert blip.captioner.vision_model is not blip.retrieval.vision_model
-    train = Matches.load(pairs, "train", images=images, image_size=16, tokenizer=blip.tokenizer)
+    train = Matches.load(pairs, "train", pixels=pixels_of(images), tokenizer=blip.tokenizer)
     trained = BlipTask(blip, train, train, wanted)
     loss, _ = trained.loss(trained.model.train(), torch.arange(6))
     loss.backward()
@@ -233,7 +233,7 @@ def test_a_checkpoints_lower_layers_move_less_and_it_keeps_its_thresholds(pairs,
         layer_decay=0.5, steps=1, warmup_steps=0, ema_decay=0.0, dropout=0.2, muon=False
     )
     blip = wanted.start(pairs, pretrained=tmp_path / "pretrained")
-    train = Matches.load(pairs, "train", images=images, image_size=16, tokenizer=blip.tokenizer)
+    train = Matches.load(pairs, "train", pixels=pixels_of(images), tokenizer=blip.tokenizer)
     trained = BlipTask(blip, train, train, wanted)
     layers = blip.retrieval.vision_model.encoder.layers
     before = [layer.mlp.fc1.weight.detach().clone() for layer in layers]

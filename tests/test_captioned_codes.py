@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 
 from pipeline.codes import CodeStore
 from pipeline.codes.captioned import CaptionedCodes
-from pipeline.codes.encode import encoded_views
+from pipeline.codes.encode import ViewBatches, encoded_views
+from pipeline.codes.store import Record
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.condition import TextCondition
 from pipeline.data.embeddings import TextEmbeddings
@@ -43,13 +45,20 @@ TEXTS = TextEmbeddings(
 )
 
 
+def encoded(pictures: CaptionedImages, pairs: list[Pair]) -> Iterator[Record]:
+    """All records of three views."""
+    batches = ViewBatches(pairs, views=3)
+    numbers = range(len(batches))
+    return encoded_views(Means(), pictures, pairs, batches, numbers, max_shift=2, seed=1)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     """Codes of `PAIRS`, three views of the training ones; each picture is a ramp."""
     ramp = np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1)
     images = torch.from_numpy(np.broadcast_to(ramp, (4, 8, 8, 3)).copy())
     pictures = CaptionedImages(images, torch.zeros(4, 2))
-    records = encoded_views(Means(), pictures, PAIRS, views=3, max_shift=2, seed=1)
+    records = encoded(pictures, PAIRS)
     CodeStore.write(tmp_path / "codes.lmdb", records, shape=(1, 1), n_embed=256)
     return tmp_path / "codes.lmdb"
 
@@ -94,5 +103,5 @@ def test_another_table_of_pairs_is_one_line(store: Path, table: list[Pair], said
 
 def test_a_store_of_pairs_none_of_which_is_for_training_has_one_view(tmp_path: Path):
     images = CaptionedImages(torch.zeros(1, 8, 8, 3, dtype=torch.uint8), torch.zeros(1, 2))
-    found = list(encoded_views(Means(), images, [PAIRS[1]], views=3, max_shift=2, seed=1))
+    found = list(encoded(images, [PAIRS[1]]))
     assert [(record.id, record.view) for record in found] == [(11, 0)]

@@ -57,7 +57,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_painter(folder / "models")
     write_painter(folder / "other", family="diffusion", steps=4, guidance_scale=3.0)
     (folder / "data").mkdir()
-    write_pairs(folder / "data/pairs.jsonl", blips.write_pairs_and_pictures(folder / "data/images"))
+    write_pairs(folder / "data/pairs.jsonl", blips.write_pairs_and_pictures(folder / "images"))
+    blips.pixels_of(folder / "images", folder / "data/pixels/vqvae")
     (folder / "metrics").mkdir()
     (folder / "metrics/figures.tsv").write_text(
         "part\tmeasure\tvalue\tlow\thigh\tn\tbetter\npixels\tcopies.threshold\t0.01\t\t\t\tlower\n"

@@ -24,9 +24,9 @@ def outs(stage: str) -> list[str]:
 
 def test_the_stages_are_those_that_the_readme_names():
     assert list(STAGES) == [
-        "download", "finetune_blip", "extract_embeddings", "train_vqvae", "dump_codes",
-        "train_decoder", "train_pixelsnail", "train_diffusion", "train_judge", "generate",
-        "evaluate",
+        "download", "resize_images", "finetune_blip", "extract_embeddings", "train_vqvae",
+        "dump_codes", "train_decoder", "train_pixelsnail", "train_diffusion", "train_judge",
+        "generate", "evaluate",
     ]  # fmt: skip
 
 
@@ -50,7 +50,9 @@ def test_params_listed_are_exactly_those_read(stage):
 
 def test_every_stage_whose_sums_threads_cut_lists_them():
     for param in ("threads", "instruction_set"):
-        assert [s for s in STAGES if param not in STAGES[s]["params"]] == ["download"]
+        assert [s for s in STAGES if param not in STAGES[s]["params"]] == [
+            "download", "resize_images",
+        ]  # fmt: skip
 
 
 @each_stage
@@ -74,6 +76,18 @@ def test_what_stages_make_is_ignored_by_git_or_belongs_in_it():
 
 def test_params_yaml_has_no_section_that_nobody_reads():
     assert set(PARAMS) == {param.split(".")[0] for s in STAGES.values() for param in s["params"]}
+
+
+def test_another_size_of_one_models_pictures_trains_no_other_model_anew():
+    reads = {s: [d for d in STAGES[s]["deps"] if d.startswith("data/pixels/")] for s in STAGES}
+    assert {stage: found for stage, found in reads.items() if found} == {
+        "finetune_blip": ["data/pixels/blip"],
+        "extract_embeddings": ["data/pixels/blip"],
+        "train_vqvae": ["data/pixels/vqvae"],
+        "dump_codes": ["data/pixels/vqvae"],
+        "train_decoder": ["data/pixels/vqvae"],
+        "evaluate": ["data/pixels/blip", "data/pixels/vqvae"],
+    }
 
 
 def test_no_experiment_on_the_models_makes_another_judge():
@@ -105,6 +119,7 @@ def test_a_stage_imports_only_the_libraries_that_it_needs(stage):
     blip = {"torch", "transformers"}
     allowed = {
         "download": set(),
+        "resize_images": set(),
         "finetune_blip": blip,
         "extract_embeddings": blip,
         "generate": blip,

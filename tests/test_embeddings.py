@@ -12,7 +12,6 @@ import torch
 
 from pipeline.data.condition import TextCondition
 from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
-from pipeline.data.images import load_images
 from pipeline.data.mapped import Chosen, MappedRows
 from pipeline.data.row_index import Distinct, RowIndex
 from pipeline.errors import UserError
@@ -133,13 +132,14 @@ def test_mapped_rows_act_like_the_tensor_that_they_replace():
 
 
 def test_a_shard_holds_what_blip_says_of_its_pictures_and_texts_in_their_order(tmp_path: Path):
-    pairs = blips.write_pairs_and_pictures(tmp_path, of_each=1)[:4]
+    pairs = blips.write_pairs_and_pictures(tmp_path / "files", of_each=1)[:4]
+    pixels = blips.pixels_of(tmp_path / "files")
     names, captions = [p.image for p in pairs], [*(p.caption for p in pairs), "red"]
     blip = Blip(blips.build())
     for folder in (tmp_path / "images", tmp_path / "texts"):
         folder.mkdir()
-    embed_pictures(blip, names[:3], tmp_path / "images" / "00000.safetensors", images=tmp_path)
-    embed_pictures(blip, names[3:], tmp_path / "images" / "00001.safetensors", images=tmp_path)
+    embed_pictures(blip, names[:3], tmp_path / "images" / "00000.safetensors", pixels=pixels)
+    embed_pictures(blip, names[3:], tmp_path / "images" / "00001.safetensors", pixels=pixels)
     embed_texts(blip, captions, tmp_path / "texts" / "00000.safetensors")
     embedded.embeddings.finish(tmp_path / "images", Distinct(4, names.__getitem__))
     embedded.embeddings.finish(tmp_path / "texts", Distinct(5, captions.__getitem__))
@@ -148,7 +148,7 @@ def test_a_shard_holds_what_blip_says_of_its_pictures_and_texts_in_their_order(t
         ImageEmbeddings.open(tmp_path / "images"),
         TextEmbeddings.open(tmp_path / "texts"),
     )
-    one_by_one = [blip.embed_images(load_images(tmp_path, [name], 16)) for name in names]
+    one_by_one = [blip.embed_images(pixels[pixels.rows([name])]) for name in names]
     expected = torch.cat([torch.from_numpy(vector) for vector in one_by_one])
     torch.testing.assert_close(images.vectors[:], expected, atol=1e-6, rtol=0)
     found = texts.condition[texts.rows(captions)]

@@ -14,8 +14,7 @@ from image_server import encoded, paint, png_bomb
 from PIL import Image
 
 from pipeline.data.decoding import FORMATS, ImageError, decode, decode_image
-from pipeline.data.images import content_name, load_images, square
-from pipeline.errors import UserError
+from pipeline.data.images import square
 
 MILLION = 1_000_000
 
@@ -136,43 +135,11 @@ def test_no_damage_to_a_picture_makes_a_traceback(
         assert image.mode == "RGB"
 
 
-def stored(folder: Path, image: Image.Image, kind: str = "PNG") -> str:
-    """Put a picture into an images folder; returns its name there."""
-    data = encoded(image, kind)
-    name = f"{content_name(data)}.{kind.lower()}"
-    (folder / name).write_bytes(data)
-    return name
-
-
-def test_pictures_are_loaded_as_squares_in_the_order_of_their_names(tmp_path: Path) -> None:
-    red = stored(tmp_path, Image.new("RGB", (60, 20), "red"))
-    blue = stored(tmp_path, Image.new("RGB", (20, 60), "blue"))
-    images = load_images(tmp_path, [blue, red, blue], 16)
-    assert (images.shape, images.dtype) == ((3, 16, 16, 3), np.uint8)
-    assert images[:, 8, 8].tolist() == [[0, 0, 255], [255, 0, 0], [0, 0, 255]]
-    assert np.array_equal(images, load_images(tmp_path, [blue, red, blue], 16))
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP"])
-def test_a_flipped_bit_is_named_whatever_the_format(tmp_path: Path, kind: str) -> None:
-    name = stored(tmp_path, paint("a"), kind)
-    data = bytearray((tmp_path / name).read_bytes())
-    data[len(data) // 2] ^= 4
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(UserError, match=rf"{name}: damaged"):
-        load_images(tmp_path, [name], 8)
-
-
 def test_the_middle_is_kept_and_fine_patterns_do_not_alias() -> None:
     stripes = np.zeros((100, 300, 3), np.uint8)
     stripes[:, 100:200:2] = 255
     found = square(Image.fromarray(stripes), 10)
     assert (np.abs(found[:, 1:-1].astype(int) - 127) < 16).all()
-
-
-def test_a_missing_file_is_not_passed_over(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none\.png: no such file"):
-        load_images(tmp_path, ["none.png"], 8)
 
 
 def test_files_are_read_as_the_pictures_that_they_are(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from pipeline.codes import CodeStore
 from pipeline.codes.store import Record
 from pipeline.data.condition import TextCondition
 from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
-from pipeline.data.images import load_images
 from pipeline.data.pairs import read_pairs, write_pairs
+from pipeline.data.pixels import Pixels
 from pipeline.models.blip import Blip
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.vqvae import VQVAE
@@ -54,7 +54,8 @@ def test_data_are_saved_and_loaded_by_either(tmp_path: Path, kind: type) -> None
     pairs = blips.write_pairs_and_pictures(tmp_path / "images", of_each=1)
     write_pairs(kind(tmp_path / "pairs.jsonl"), pairs)
     assert list(read_pairs(kind(tmp_path / "pairs.jsonl"))) == pairs
-    assert load_images(kind(tmp_path / "images"), [pairs[0].image], 8).shape == (1, 8, 8, 3)
+    blips.pixels_of(tmp_path / "images", tmp_path / "pixels")
+    assert len(Pixels.open(kind(tmp_path / "pixels"), blips.SIDE)) == len(pairs)
     embedded.write_pictures(tmp_path / "i", ["a.png"], torch.ones(1, 2))
     words = TextCondition(torch.ones(1, 2), torch.ones(1, 3, 2), torch.ones(1, 3).bool())
     embedded.write_texts(tmp_path / "t", ["x"], words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from pipeline.data.pairs import Pair
 from pipeline.evaluation.hard_negatives import changed_titles, hard_negatives, other_captions
@@ -56,7 +57,7 @@ def test_matched_pictures_have_the_caption_or_else_the_label() -> None:
         pair(2, "train", "green apple", "apple"), pair(3, "train", "red apple", "apple"),
         pair(4, "train", "new pear", "pear"), pair(5, "train", "a plum", "plum"),
     ]  # fmt: skip
-    pictures = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    pictures = torch.arange(6, dtype=torch.uint8)[:, None, None, None].expand(6, 4, 4, 3)
     found = matched_references(
         ["old pear", "red apple"], darker, test=test, test_images=pictures[:2], train=train,
         train_images=pictures[2:], seed=0,

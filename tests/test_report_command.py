@@ -16,6 +16,7 @@ from PIL import Image
 from apps.report.charts import Line, curves
 from apps.report.markdown import html_of
 from apps.report.page import write_report
+from pipeline.data.pixels import seal_pixels, shard_name
 from pipeline.errors import UserError
 from pipeline.painting_files import save_png
 
@@ -57,7 +58,11 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     for name in ("metrics/pictures", "metrics/curves", "metrics/latents", "data/generated/draws"):
         (folder / name).mkdir(parents=True)
-    (folder / "data/images").mkdir()
+    pixels = folder / "data/pixels/vqvae"
+    pixels.mkdir(parents=True)
+    np.save(pixels / shard_name(0), np.full((1, 8, 8, 3), 3, np.uint8))
+    seal_pixels(pixels, [np.array([b"a.png"])], size=8)
+    (folder / "params.yaml").write_text("vqvae: {image_size: 8}\n")
     (tmp_path / "secret.png").write_bytes(png(1))
     (folder / "metrics/report.md").write_text(REPORT)
     for name in ("generated", "latents_tsne"):
@@ -68,8 +73,6 @@ def run(tmp_path: Path) -> Path:
     (folder / "metrics/curves/p.tsv").write_text(
         "level\tstep\tbits\tval_bits\n0\t1\t5\t6\n0\t2\t4\tnan\n1\t1\t3\t3\n"
     )
-    (folder / "data/images/a.png").write_bytes(png(3))
-    (folder / "data/images/b.png").write_bytes(b"no picture")
     (folder / "metrics/latents/tsne.tsv").write_text(
         f"x\ty\tlabel\timage\n0\t1\tship\ta.png\n1\t0\t{HOSTILE}\tb.png\n2\t2\tx\t../../secret.png\n"
     )

@@ -53,7 +53,7 @@ def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("repro") / "codebrush"
     folder.mkdir()
     make_project(folder)
-    assert len(stages_run(run(folder, "dvc", "repro").stdout)) == 11
+    assert len(stages_run(run(folder, "dvc", "repro").stdout)) == 12
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "everything")
     return folder
@@ -94,7 +94,7 @@ def test_elsewhere_with_another_clock_locale_and_hash_seed_the_bytes_are_the_sam
         "HOME": str(tmp_path), "CODEBRUSH_SCRATCH": str(tmp_path / "scratch"),
     }  # fmt: skip
     done = run(tmp_path / "elsewhere", "dvc", "repro", "--force", **elsewhere)
-    assert len(stages_run(done.stdout)) == 11
+    assert len(stages_run(done.stdout)) == 12
     assert locked(tmp_path / "elsewhere") == locked(project)
     assert run(tmp_path / "elsewhere", "git", "status", "--porcelain").stdout == ""
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.resuming import checkpoints, fingerprint
+from pipeline.sealing import seal_folder
+from stages.resuming import checkpoints
+from stages.runs import fingerprint
 from stages.scratch import scratch_root
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,16 +67,38 @@ def test_another_param_code_input_or_command_is_another_run(project, file, conte
     assert fingerprint("paint") != before
 
 
+def test_a_dep_may_name_a_param(project):
+    (project / "dvc.yaml").write_text(DVC_YAML.replace("code.py", "${vqvae.n_embed}.py"))
+    (project / "8.py").write_text("one")
+    before = fingerprint("paint")
+    (project / "8.py").write_text("two")
+    assert fingerprint("paint") != before
+
+
 def test_a_param_of_another_stage_changes_nothing(project):
     before = fingerprint("paint")
     (project / "params.yaml").write_text("seed: 0\nvqvae: {lr: 0.1, n_embed: 9}\n")
     assert fingerprint("paint") == before
 
 
-def test_another_number_of_processes_is_another_run(project, monkeypatch):
-    before = fingerprint("paint")
+def test_another_number_of_processes_is_another_training(project, monkeypatch):
+    with pytest.raises(KeyboardInterrupt), checkpoints("paint") as before:
+        raise KeyboardInterrupt
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert fingerprint("paint") != before
+    with checkpoints("paint") as after:
+        assert after.folder != before.folder
+
+
+def test_of_a_sealed_folder_the_seal_is_enough(project):
+    def seal(text: str) -> str:
+        (project / "pictures" / "a.png").write_text(text)
+        seal_folder(project / "pictures")
+        return fingerprint("paint")
+
+    first, second = seal("a"), seal("b")
+    assert first != second
+    (project / "pictures" / "a.png").write_text("c")  # damage, which whoever reads it names
+    assert fingerprint("paint") == second
 
 
 def test_only_the_last_unfinished_runs_are_kept(project):
@@ -85,7 +109,7 @@ def test_only_the_last_unfinished_runs_are_kept(project):
             raise KeyboardInterrupt
     folders = [p for p in (project / ".scratch" / "paint").iterdir() if p.is_dir()]
     assert len(folders) == 2
-    assert fingerprint("paint") in {p.name for p in folders}
+    assert saved.folder in folders
 
 
 def test_the_checkpoints_of_runs_still_going_are_kept(project):

@@ -10,8 +10,8 @@ import numpy as np
 
 from apps.review.trees import Folder
 from apps.runs import figures_of
-from pipeline.data.images import load_images
 from pipeline.data.pairs import read_pairs
+from pipeline.data.pixels import Pixels
 from pipeline.errors import UserError
 from pipeline.evaluation.copies import nearest_views
 from pipeline.evaluation.unmeasurable import Unmeasurable
@@ -59,7 +59,7 @@ class TrainingPictures:
         return (
             self.run is not None
             and (self.run / layout.PAIRS).is_file()
-            and (self.run / layout.IMAGES).is_dir()
+            and (self.run / layout.VQVAE_PIXELS).is_dir()
         )
 
     def views(self, side: int) -> np.ndarray:
@@ -69,7 +69,8 @@ class TrainingPictures:
         if side not in self._views:
             pairs = read_pairs(self.run / layout.PAIRS)
             names = sorted({pair.image for pair in pairs if pair.split == "train" and pair.caption})
-            self._views[side] = load_images(self.run / layout.IMAGES, names, side)
+            pixels = Pixels.open(self.run / layout.VQVAE_PIXELS, side)
+            self._views[side] = pixels[pixels.rows(names)]
         return self._views[side]
 
     def nearest(self, image: np.ndarray) -> Nearest:

@@ -16,15 +16,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from apps.doctor.timing import MEASURING
 from pipeline.codes.captioned import CaptionedCodes
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.condition import TextCondition
-from pipeline.data.images import content_name
 from pipeline.data.pairs import Pair
+from pipeline.data.pixels import Pixels, seal_pixels, shard_name
 from pipeline.devices import best_device, repeat_exactly
 from pipeline.models.vqvae import VQVAE
 from pipeline.params import load_section
@@ -154,7 +153,7 @@ def _pairs() -> list[Pair]:
     words = [f"word{number}" for number in range(WORDS - 2)]
     return [
         Pair(
-            id=number, image="", split="train", caption=f"{' '.join(words)} {number}",
+            id=number, image=f"{number}.png", split="train", caption=f"{' '.join(words)} {number}",
             text=" ".join(words * 9), title="", match="NO" if number % 2 else "YES",
             objects=("ship",),
         )
@@ -163,23 +162,14 @@ def _pairs() -> list[Pair]:
 
 
 def _blip(settings: BlipSettings) -> BlipTask:
-    side = settings.image_size
+    side, pairs = settings.image_size, _pairs()
     with TemporaryDirectory() as folder:
-        pairs = []
-        for pair, pixels in zip(_pairs(), _noise(side), strict=True):
-            path = Path(folder) / "picture.png"
-            Image.fromarray(pixels).save(path)
-            name = f"{content_name(path.read_bytes())}.png"
-            path.rename(Path(folder) / name)
-            pairs.append(replace(pair, image=name))
         checkpoint = settings.start(pairs, pretrained=Path(folder) / "none")
-        known = Matches.load(
-            pairs,
-            "train",
-            images=Path(folder),
-            image_size=side,
-            tokenizer=checkpoint.tokenizer,
-        )
+        np.save(Path(folder) / shard_name(0), _noise(side))
+        seal_pixels(Path(folder), [np.array([p.image.encode() for p in pairs])], size=side)
+        pixels = Pixels.open(folder, side)
+        known = Matches.load(pairs, "train", pixels=pixels, tokenizer=checkpoint.tokenizer)
+        known = replace(known, images=known.images[:])
     return BlipTask(checkpoint, known, known, settings)
 
 

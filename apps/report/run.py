@@ -12,14 +12,14 @@ from typing import Any
 from PIL import Image
 
 from apps.report.charts import Line, Point, lines_of
+from pipeline.data.pixels import Pixels
 from pipeline.errors import UserError
-from pipeline.params import read_yaml
+from pipeline.params import load_section, read_yaml
 from stages import layout
 
 PICTURE_BUDGET = 3_200_000  # bytes of single pictures, so that the page stays below 5 MB
 LATENT_BUDGET = 600_000
 THUMB = 64  # pixels, of a latent's picture
-LARGEST_SIDE = 4096  # pixels; a grid is far smaller
 INDEX = layout.GENERATED / "index.csv"
 METHODS = {"tsne": "Latents of the test pictures, by t-SNE", "pca": "The same, by PCA"}
 
@@ -99,14 +99,14 @@ class Run:
     def latents(self) -> tuple[dict[str, list[Point]], dict[str, Shown]]:
         """The points of each projection, and the pictures that they open, by name."""
         pictures: dict[str, Shown] = {}
-        left = LATENT_BUDGET
+        left, pixels = LATENT_BUDGET, self._pixels()
         plots = {}
         for method in METHODS:
             points = []
             for row in self.rows(layout.LATENTS / f"{method}.tsv"):
                 name, label = row.get("image", ""), row.get("label", "")
                 if name and name not in pictures and left > 0:
-                    content = _thumb(self.read(layout.IMAGES / name))
+                    content = _thumb(pixels, name)
                     if content is not None:
                         left -= 4 * len(content) // 3
                         pictures[name] = Shown(content, "webp", {"label": label, "picture": name})
@@ -117,6 +117,14 @@ class Run:
                 points.append(Point(*at, label, name if name in pictures else None))
             plots[method] = points
         return plots, pictures
+
+    def _pixels(self) -> Pixels | None:
+        """The pictures as the VQ-VAE reads them; None where they are not here, or damaged."""
+        try:
+            size = load_section(self.folder / layout.PARAMS, "vqvae.image_size", int)
+            return Pixels.open(self.folder / layout.VQVAE_PIXELS, size)
+        except UserError:
+            return None
 
 
 def _listed(columns: Any) -> Sequence[str]:
@@ -136,17 +144,14 @@ def _facts(content: bytes | None) -> dict[str, str] | None:
         return None
 
 
-def _thumb(content: bytes | None) -> bytes | None:
-    if content is None:
+def _thumb(pixels: Pixels | None, name: str) -> bytes | None:
+    if pixels is None:
+        return None
+    try:
+        image = Image.fromarray(pixels[pixels.rows([name])][0])
+    except UserError:
         return None
     stream = io.BytesIO()
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            if max(image.size) > LARGEST_SIDE:
-                return None
-            small = image.convert("RGB")
-            small.thumbnail((THUMB, THUMB))
-            small.save(stream, "WEBP", quality=85)
-    except (OSError, ValueError, SyntaxError):
-        return None
+    image.thumbnail((THUMB, THUMB))
+    image.save(stream, "WEBP", quality=85)
     return stream.getvalue()

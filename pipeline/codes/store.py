@@ -150,6 +150,17 @@ class CodeStore:
             for start, end in pairwise([0, *parts.ends.tolist()]):
                 yield str(parts.names[start:end], "utf-8")
 
+    def records(self) -> Iterator[Record]:
+        """What was written, record by record, with copies of the codes."""
+        for entry in range(len(self._entries)):
+            parts = self._parts(entry)
+            first = entry * ROWS
+            grids = self.batch(range(first, first + len(parts.ids)))
+            ends = pairwise([0, *parts.ends.tolist()])
+            names = (str(parts.names[start:end], "utf-8") for start, end in ends)
+            columns = parts.ids.tolist(), parts.views.tolist(), map(tuple, parts.shifts.tolist())
+            yield from map(Record, grids, names, *columns)
+
     def _parts(self, entry: int) -> _Parts:
         """What stands behind an entry's codes."""
         rows = min(ROWS, self._count - entry * ROWS)
@@ -222,6 +233,13 @@ class CodeStore:
             finally:
                 remove(draft)
         return count
+
+
+def joined(paths: Iterable[Path]) -> Iterator[Record]:
+    """The records of several stores, one store after another."""
+    for path in paths:
+        with CodeStore.open(path) as store:
+            yield from store.records()
 
 
 class _Parts(NamedTuple):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from pipeline.data.embeddings import TextEmbeddings
-from pipeline.data.images import load_images
 from pipeline.data.mapped import Chosen, Rows
+from pipeline.data.mapped_images import Images, MappedImages
 from pipeline.data.pairs import Pair
+from pipeline.data.pixels import Pixels
 
 
 @dataclass(frozen=True)
@@ -24,17 +21,15 @@ class CaptionedImages:
         text_embeds: (N, text_dim) float, L2-normalised.
     """
 
-    images: Tensor
+    images: Images
     text_embeds: Rows
 
     @classmethod
-    def load(
-        cls, pairs: Sequence[Pair], texts: TextEmbeddings, *, images: Path | str, image_size: int
-    ) -> CaptionedImages:
-        """Read the pictures of captioned `pairs` from the folder `images`."""
-        pixels = load_images(images, [pair.image for pair in pairs], image_size)
+    def load(cls, pairs: Sequence[Pair], texts: TextEmbeddings, pixels: Pixels) -> CaptionedImages:
+        """The pictures of captioned `pairs`, among `pixels`."""
+        images = MappedImages.of(pixels, (pair.image for pair in pairs))
         rows = texts.rows(pair.caption for pair in pairs)
-        return cls(torch.from_numpy(pixels), Chosen(texts.condition.pooled, rows))
+        return cls(images, Chosen(texts.condition.pooled, rows))
 
     def __len__(self) -> int:
         return len(self.images)

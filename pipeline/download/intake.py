@@ -43,7 +43,7 @@ class Intake:
         refused: the rows that are not.
         groups: each kept picture's group of near-duplicates, by file name.
         pairs: the table.
-        pictures: those of the table, once each.
+        pictures: those of the table, once each, in the order in which it first names them.
     """
 
     records: list[Record]
@@ -81,12 +81,13 @@ def take_in(
 
     kept = _kept(records)
     offset = _test_id_offset(kept)
-    names = sorted({record.image for record in kept})
+    pairs = [r.to_pair(id_offset=offset if r.file.part == "test" else 0) for r in kept]
+    names = dict.fromkeys(pair.image for pair in sorted(pairs, key=lambda pair: pair.id))
     return Intake(
         records,
         refused,
-        {name: groups[name] for name in names},
-        [r.to_pair(id_offset=offset if r.file.part == "test" else 0) for r in kept],
+        {name: groups[name] for name in sorted(names)},
+        pairs,
         [pictures[name] for name in names],
     )
 

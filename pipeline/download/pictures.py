@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -60,7 +60,7 @@ class Picture:
 
     Attributes:
         source: where the bytes are and how they came; with a reason if they are no picture.
-        name: the file's name in the images folder, made of the bytes' hash; "" without a picture.
+        name: of the picture from here on, made of the bytes' hash; "" without a picture.
         signature: what `dedupe` compares; None without a picture.
     """
 
@@ -211,10 +211,3 @@ def _without_placeholders(
             picture = Picture(Brought(None, "placeholder", told, picture.source.status))
         left[at] = picture
     return left
-
-
-def copy_pictures(pictures: Sequence[Picture], folder: Path) -> None:
-    """Write the bytes of pictures, as they came, into a folder, under their names."""
-    folder.mkdir(parents=True)
-    for name, path in {p.name: p.source.path for p in pictures if p.source.path}.items():
-        (folder / name).write_bytes(path.read_bytes())

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
-from pipeline.data.images import load_images
 from pipeline.data.pairs import captioned
+from pipeline.data.pixels import Pixels
 from pipeline.evaluation.blip_opinion import BlipOpinion
 from pipeline.evaluation.blip_sight import (
     CONFUSION,
@@ -39,7 +39,7 @@ def blip_scores(
     opinion: BlipOpinion,
     judged: Judged,
     *,
-    images: Path,
+    pixels: Pixels,
     image_embeds: ImageEmbeddings,
     text_embeds: TextEmbeddings,
     wordnet: Path | None,
@@ -50,7 +50,7 @@ def blip_scores(
     """Judge matching and retrieval on test pairs, what BLIP cannot see, and what it makes of draws.
 
     Args:
-        images: the folder of pictures.
+        pixels: all pictures, at BLIP's size.
         wordnet: nltk's data folder; None: no METEOR.
         labels: the commonest kinds of things, which are told apart.
         pictures_per_label: of training, for a kind to be learned.
@@ -60,7 +60,7 @@ def blip_scores(
     threshold = blip.thresholds.captions
     scores = Scores()
     asked = captioned(pairs)
-    pictures = load_images(images, [pair.image for pair in asked], blip.image_size)
+    pictures = pixels[pixels.rows(pair.image for pair in asked)]
     texts = [pair.caption for pair in asked]
 
     seen = image_embeds.vectors[image_embeds.rows([pair.image for pair in asked])].numpy()
@@ -83,7 +83,7 @@ def blip_scores(
     )
     # MUSTI's: does the passage speak of a smell that the picture shows?
     labelled = [pair for pair in pairs if pair.match and pair.text]
-    pictures = load_images(images, [pair.image for pair in labelled], blip.image_size)
+    pictures = pixels[pixels.rows(pair.image for pair in labelled)]
     probabilities = blip.match(pictures, [pair.text for pair in labelled])
     matches_labelled = [pair.match for pair in labelled]
     scores.take(

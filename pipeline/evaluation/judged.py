@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.codes.captioned import CaptionedCodes
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import Pair, Picked, captioned, of_split
+from pipeline.data.pixels import Pixels
 from pipeline.decoder import Decoder
 from pipeline.evaluation.coding import ThroughCodes
 from pipeline.evaluation.gallery import Draws, References
@@ -60,19 +62,20 @@ class Judged:
         *,
         codes: Path,
         texts: TextEmbeddings,
-        images: Path,
+        pixels: Pixels,
         generated: Path,
         decoder_steps: int,
         sample_size: int | None,
         device: torch.device,
         seed: int,
     ) -> Judged:
-        """Read the store at `codes`, and the folders of `images` and `generated` pictures.
+        """Read the store at `codes`, and the folder of `generated` pictures.
 
         Of more than `MOST_TRAINING` and `MOST_TEST` pictures as many are taken, evenly spread over
         the table of pairs, so that no measure takes longer or more memory with more data.
 
         Args:
+            pixels: all pictures, at the VQ-VAE's size.
             sample_size: at which the sample's pictures are painted; None: the data are others.
             seed: of the draw of real pictures, and of what is drawn from their codes.
         """
@@ -83,8 +86,7 @@ class Judged:
         of_test = of_split(pairs, "test")
         size = decoder.vqvae.config.image_size
         learned, held_out = (
-            CaptionedImages.load(part.pairs, texts, images=images, image_size=size)
-            for part in (train, test)
+            CaptionedImages.load(part.pairs, texts, pixels) for part in (train, test)
         )
         draws = Draws.load(generated)
         prompts = list(dict.fromkeys(draws.prompts))
@@ -95,14 +97,14 @@ class Judged:
             )
         else:
             asked = every_test[first_of_captions(every_test.pairs, prompts)]
-            of_prompts = CaptionedImages.load(asked.pairs, texts, images=images, image_size=size)
+            of_prompts = CaptionedImages.load(asked.pairs, texts, pixels)
             references = matched_references(
                 prompts,
                 through_codes,
                 test=asked.pairs,
-                test_images=of_prompts.images.numpy(),
+                test_images=of_prompts.images,
                 train=train.pairs,
-                train_images=learned.images.numpy(),
+                train_images=learned.images,
                 seed=seed,
             )
         return cls(
@@ -133,10 +135,10 @@ class Judged:
         """What makes codes of pictures."""
         return self.decoder.vqvae
 
-    @property
+    @cached_property
     def training(self) -> np.ndarray:
-        """The training pictures, (M, H, W, 3) uint8."""
-        return self.train.images.numpy()
+        """The training pictures, (M, H, W, 3) uint8, all in memory."""
+        return self.train.images[:].numpy()
 
     @property
     def prompts(self) -> list[str]:

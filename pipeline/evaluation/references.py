@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.data.mapped_images import Images
 from pipeline.data.pairs import Pair
 from pipeline.evaluation.companions import NONE, companions
 from pipeline.evaluation.gallery import References
@@ -50,9 +51,9 @@ def matched_references(
     reconstruct: Reconstruct,
     *,
     test: Sequence[Pair],
-    test_images: np.ndarray,
+    test_images: Images,
     train: Sequence[Pair],
-    train_images: np.ndarray,
+    train_images: Images,
     seed: int,
 ) -> References:
     """Find for each prompt its test picture, and a training picture of the same caption or label.
@@ -73,7 +74,8 @@ def matched_references(
     alike = companions(labels, [pair.main_object for pair in train], count=1, seed=seed)[:, 0]
     any_of = np.random.default_rng(seed).integers(len(train), size=len(prompts))
     found = np.where(same != NONE, same, np.where(alike != NONE, alike, any_of))
-    real, other = test_images[rows], train_images[found]
+    real = test_images[torch.tensor(rows)].numpy()
+    other = train_images[torch.from_numpy(found)].numpy()
     return References(
         prompts=prompts,
         labels=labels,

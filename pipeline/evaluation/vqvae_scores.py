@@ -25,7 +25,7 @@ def vqvae_scores(judged: Judged, *, seed: int) -> Scores:
     draw of other pictures' texts."""
     scores = Scores()
     vqvae, test, codes = judged.vqvae, judged.test, judged.test_codes.codes[:]
-    images, texts = to_float(test.images), test.text_embeds[:]
+    images, texts = to_float(test.images[:]), test.text_embeds[:]
     decodings = decoded(vqvae, codes, texts)
     scores.take("psnr", reconstruction(images, decodings), under="")
     if judged.decoder_steps:
@@ -45,7 +45,7 @@ def vqvae_scores(judged: Judged, *, seed: int) -> Scores:
 def _psnr_beside(vqvae: VQVAE, test: CaptionedImages, texts: Tensor) -> Figures:
     """PSNR where encoder and decoder are given these texts (N, text_dim), not the pictures' own."""
     decodings = decoded(vqvae, encoded(vqvae, test, texts), texts)
-    yield "psnr", mean_psnr(to_float(test.images), decodings)
+    yield "psnr", mean_psnr(to_float(test.images[:]), decodings)
 
 
 def _psnr_of_shuffled(

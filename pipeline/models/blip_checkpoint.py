@@ -39,8 +39,8 @@ from pipeline.models.blip_reader import (
     load_thresholds,
     normalised,
 )
-from pipeline.models.blip_sizes import STEM, BlipSizes
-from pipeline.models.blip_stem import SHRINKING, BlipStem, load_stem, shrinking
+from pipeline.models.blip_sizes import SHRINKING, STEM, BlipSizes
+from pipeline.models.blip_stem import BlipStem, load_stem, shrinking
 from pipeline.models.storage import WEIGHTS, kept
 from pipeline.sealing import check_folder, seal_folder
 

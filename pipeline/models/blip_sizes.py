@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
+from pipeline.errors import UserError
 from pipeline.params import Section
 
 STEM = "stem"  # its folder in BLIP's
 STEM_STRIDE = 8  # pixels to a place of what it makes
+SQUARE = 4  # side of the squares that hold the features of one place
+SHRINKING = STEM_STRIDE // SQUARE  # how much smaller than pictures the tower's are
 
 
 class StemSizes(Section):
@@ -47,3 +52,19 @@ class BlipSizes(Section):
                 f"hidden_size = {self.hidden_size}: expected a multiple of heads = {self.heads}"
             )
         return self
+
+
+def picture_size(folder: Path) -> int | None:
+    """The side of the pictures that a checkpoint in `folder` reads; None: there is none.
+
+    Raises:
+        UserError: its config does not say.
+    """
+    config = folder / "retrieval" / "config.json"
+    if not config.parent.exists():
+        return None
+    try:
+        side = int(json.loads(config.read_text(encoding="utf-8"))["vision_config"]["image_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{config}: does not say how large pictures are") from None
+    return side * (SHRINKING if (folder / STEM).exists() else 1)

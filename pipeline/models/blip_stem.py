@@ -15,11 +15,8 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from pipeline.errors import UserError
-from pipeline.models.blip_sizes import STEM, STEM_STRIDE, StemSizes
+from pipeline.models.blip_sizes import SHRINKING, SQUARE, STEM, StemSizes
 from pipeline.models.storage import load_model, save_model
-
-SQUARE = 4  # side of the squares that hold the features of one place
-SHRINKING = STEM_STRIDE // SQUARE  # how much smaller than pictures the tower's are
 
 
 class BlipStem(nn.Module):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from transformers import BertTokenizer
 
-from pipeline.data.images import load_images
+from pipeline.data.mapped_images import Images, MappedImages
 from pipeline.data.pairs import Pair
+from pipeline.data.pixels import Pixels
 from pipeline.data.tokenizer import padded, token_ids
 from pipeline.errors import UserError
 
@@ -110,7 +110,7 @@ class Matches:
         known: sorted int64 keys `picture * len(captions) + caption` of all pairs that match.
     """
 
-    images: Tensor
+    images: Images
     captions: Texts
     captions_of: Choice
     passages: Texts
@@ -125,11 +125,10 @@ class Matches:
         pairs: Sequence[Pair],
         split: str,
         *,
-        images: Path,
-        image_size: int,
+        pixels: Pixels,
         tokenizer: BertTokenizer,
     ) -> Matches:
-        """Read a split's pictures from the folder `images` and tokenise their texts.
+        """Find a split's pictures among `pixels` and tokenise their texts.
 
         Passages count only where some are labelled NO: if all of them match their pictures,
         there is nothing to tell apart, but that a long text always matches.
@@ -162,7 +161,7 @@ class Matches:
             p * len(captions) + row for p, rows in enumerate(captions_of) for row in sorted(rows)
         ]
         return cls(
-            images=torch.from_numpy(load_images(images, names, image_size)),
+            images=MappedImages.of(pixels, names),
             captions=Texts.of(captions, tokenizer),
             captions_of=Choice.of([sorted(rows) for rows in captions_of]),
             passages=Texts.of([p.text for p in labelled], tokenizer),

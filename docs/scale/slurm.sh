@@ -1,0 +1,31 @@
+#!/bin/bash
+# The stages behind download, one job after another; start it on a login node, in the clone:
+#   bash docs/scale/slurm.sh
+# MAP_TASKS and TRAIN_NODES say how many take part. When the last job has ended, `dvc commit --force`
+# tells DVC what was made.
+set -euo pipefail
+
+maps="resize_images extract_embeddings dump_codes generate"
+trainings="finetune_blip train_vqvae train_decoder train_pixelsnail train_diffusion"
+stages="resize_images finetune_blip extract_embeddings train_vqvae dump_codes train_decoder
+  train_pixelsnail train_diffusion train_judge generate evaluate"
+
+last=""
+for stage in $stages; do
+  after=()
+  if [ -n "$last" ]; then
+    after=(--dependency="afterany:$last")  # a killed task of a map is no reason to stop
+  fi
+  case " $maps " in
+    *" $stage "*) how=(--array="0-$((${MAP_TASKS:-16} - 1))" docs/scale/map.sbatch) ;;
+    *)
+      case " $trainings " in
+        *" $stage "*) how=(--nodes="${TRAIN_NODES:-1}" docs/scale/train.sbatch) ;;
+        *) how=(--array=0 docs/scale/map.sbatch) ;;  # one process
+      esac
+      ;;
+  esac
+  last=$(sbatch --parsable "${after[@]}" "${how[@]}" "$stage")
+  last=${last%%;*}  # of a cluster among several, its name stands behind
+  echo "$stage: job $last"
+done

@@ -1,0 +1,83 @@
+"""Every picture decoded once, and resized once for each size that is read: shard by shard."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.data.decoding import MOST_PIXELS, decode
+from pipeline.data.images import square
+from pipeline.data.picture_shards import names_in, pictures_in
+from pipeline.data.pixels import NAMES, seal_pixels, shard_name
+from pipeline.files import place_copy, replacing
+
+
+def resize_shard(shard: Path, to: Path, sizes: Collection[int]) -> None:
+    """Resize the pictures of a tar shard to squares; `to` appears when it is whole.
+
+    Args:
+        shard: see `picture_shards`.
+        to: a folder for `names.npy`, (N,) bytes, and for each size S a file `S.npy`, uint8
+            (N, S, S, 3), in the order of the shard.
+        sizes: sides in pixels.
+
+    Raises:
+        UserError: the shard is missing or damaged.
+    """
+    names, sizes = names_in(shard), sorted(set(sizes))
+    with replacing(to) as aside:
+        aside.mkdir()
+        np.save(aside / NAMES, np.array([name.encode() for name in names]))
+        with ExitStack() as files:
+            streams = [files.enter_context((aside / f"{s}.npy").open("wb")) for s in sizes]
+            for stream, size in zip(streams, sizes, strict=True):
+                # Written, not mapped: where a disk is full, a map ends in SIGBUS.
+                np.lib.format.write_array_header_1_0(
+                    stream,
+                    {"descr": "|u1", "fortran_order": False, "shape": (len(names), size, size, 3)},
+                )
+            for squares in _squares(pictures_in(shard), sizes):
+                for stream, pixels in zip(streams, squares, strict=True):
+                    stream.write(pixels.tobytes())
+
+
+def join_shards(parts: Sequence[Path], folders: Mapping[Path, int]) -> None:
+    """Put what `resize_shard` made of all shards together, for `Pixels` to open.
+
+    Args:
+        parts: its folders, in the order of the shards; they stay as they are.
+        folders: to write, and the size of the pictures of each.
+    """
+    names = [np.lib.format.open_memmap(part / NAMES, mode="r") for part in parts]
+    for folder, size in folders.items():
+        with replacing(folder) as aside:
+            aside.mkdir(parents=True)
+            for number, part in enumerate(parts):
+                place_copy(part / f"{size}.npy", aside / shard_name(number))
+            seal_pixels(aside, names, size=size)
+
+
+def _squares(
+    pictures: Iterable[tuple[str, bytes]], sizes: Sequence[int]
+) -> Iterator[list[np.ndarray]]:
+    """Yield each picture at each of the sizes; as many are decoded at a time as there are cores."""
+
+    def look(data: bytes) -> list[np.ndarray]:
+        image = decode(data, max_pixels=MOST_PIXELS, checked=True).image
+        return [square(image, size) for size in sizes]
+
+    cores = os.cpu_count() or 1
+    waiting: deque[Future[list[np.ndarray]]] = deque()
+    with ThreadPoolExecutor(max_workers=cores) as pool:
+        for _, data in pictures:
+            waiting.append(pool.submit(look, data))
+            if len(waiting) > 2 * cores:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -1,0 +1,148 @@
+"""A map in shares, by any number of processes on any machines that see one folder.
+
+They do not talk to one another. Each takes a share that is not there yet and that nobody is at,
+computes it, and puts it into the folder whole. So a process that is killed costs the share that it
+was at, whoever comes later helps, and the bytes know nothing of how many there were. One of them
+waits for the last share and puts all together.
+
+A share is one file, or one folder. Its checksum lies beside it, is there before it, and is compared
+when the shares are put together: a damaged share is computed again.
+
+Who is at a share holds a lock on a file, which the system takes from a process that is killed. On a
+disk that machines share, that needs locks which reach beyond one machine (NFS 4, Lustre mounted
+with `flock`). Where they do not reach, a share is computed twice and to the same bytes, for each
+process writes aside under its own name.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipeline.errors import UserError
+from pipeline.files import remove, replacing
+from pipeline.progress import progress, say
+from pipeline.sealing import digest
+
+Task = Callable[[Path], object]  # given where to write its share
+
+SECONDS_BETWEEN_LOOKS = 0.2
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@dataclass(frozen=True)
+class Shares:
+    """A folder in which the shares of one run gather.
+
+    Attributes:
+        folder: every process of the run sees it; it holds nothing else.
+        tasks: what makes each share, by a name that a file may have. The same share must
+            come out in the same bytes, whoever computes it.
+        label: of the progress lines.
+    """
+
+    folder: Path
+    tasks: Mapping[str, Task]
+    label: str
+
+    def help(self, *, is_over: Callable[[], bool]) -> None:
+        """Compute shares until there is none left that no other process has or is at.
+
+        Args:
+            is_over: whether all were put together meanwhile, so that the folder may be gone.
+        """
+        names = list(self.tasks)
+        first = random.randrange(len(names)) if names else 0  # so that they meet late
+        missing = names[first:] + names[:first]
+        while missing:
+            held = []
+            for name in missing:
+                if is_over():
+                    return
+                try:
+                    there = self._have(name)
+                except UserError:  # who gathers the shares will meet it, and say so
+                    there = False
+                if not there:
+                    held.append(name)
+            if held == missing:
+                return
+            missing = held
+
+    def gather(self) -> list[Path]:
+        """See that all shares are there and whole, and wait for those that others are at.
+
+        Returns:
+            Their files or folders, in the order of `tasks`.
+        """
+        while True:
+            for _ in progress(self._each(), total=len(self.tasks), label=self.label):
+                pass
+            files = [self.folder / name for name in self.tasks]
+            damaged = [file for file in files if not _is_whole(file)]
+            if not damaged:
+                return files
+            for file in damaged:
+                say(f"{file}: damaged (its checksum differs); it is computed again")
+                remove(file)
+
+    def _each(self) -> Iterator[str]:
+        """Yield each share's name once it is there."""
+        missing, said = list(self.tasks), time.monotonic()
+        while missing:
+            held = []
+            for name in missing:
+                if self._have(name):
+                    yield name
+                else:
+                    held.append(name)
+            if held == missing:
+                if time.monotonic() - said >= SECONDS_BETWEEN_LINES:
+                    said = time.monotonic()
+                    say(f"{self.label}: waiting for {len(held)} that other processes are at")
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+            missing = held
+
+    def _have(self, name: str) -> bool:
+        """Compute a share if it is not there; False: another process is at it."""
+        file = self.folder / name
+        if file.exists():
+            return True
+        try:
+            with FileLock(_beside(file, "locks"), blocking=False):
+                if not file.exists():
+                    self._compute(file)
+        except Timeout:
+            return False
+        return True
+
+    def _compute(self, file: Path) -> None:
+        own = self.folder / f"at-{socket.gethostname()}-{os.getpid()}"
+        with replacing(own / file.name) as aside:
+            self.tasks[file.name](aside)
+        seal = own / "seal"
+        seal.write_text(digest(own / file.name), encoding="utf-8", newline="\n")
+        seal.replace(_beside(file, "seals"))
+        if not file.exists():  # locks may not reach as far as the disk
+            (own / file.name).replace(file)
+
+
+def _beside(file: Path, what: str) -> Path:
+    """A share's lock or seal."""
+    folder = file.parent / what
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / file.name
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        return _beside(file, "seals").read_text(encoding="utf-8") == digest(file)
+    except (FileNotFoundError, UnicodeDecodeError):
+        return False

@@ -1,0 +1,165 @@
+"""Stages on several processes and machines: the same bytes, and a killed one costs little.
+
+Two working folders stand for two machines: each has the code, and both see one folder of data, one
+of models and one scratch folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import ENVIRONMENT, ROOT, make_project, yaml
+
+from stages.__main__ import MACHINE, MAPS, PINNED, PREPARED
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills groups of processes")
+
+STAGES = yaml.load(ROOT / "dvc.yaml")["stages"]
+BEFORE = list(STAGES)[: list(STAGES).index("dump_codes")]
+SMALL = [sys.executable, str(ROOT / "tests" / "small_shares.py")]
+
+
+def start(folder: Path, *command: str, **environment: str) -> subprocess.Popen[str]:
+    """A process of a stage, prepared as the launcher prepares it, leader of a group of its own."""
+    given = {**ENVIRONMENT, **MACHINE, **PINNED, PREPARED: "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**given, "PYTHONPATH": str(folder), **environment}, start_new_session=True,
+    )  # fmt: skip
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def end(*processes: subprocess.Popen[str]) -> None:
+    """Wait until all have ended well."""
+    for process in processes:
+        out, error = process.communicate(timeout=250)
+        assert process.returncode == 0, (out + error)[-3000:]
+
+
+def outs(project: Path, stage: str) -> dict[str, str]:
+    """The digest of each file that a stage made."""
+    paths = [project / out for out in STAGES[stage]["outs"] if isinstance(out, str)]
+    files = [f for path in paths for f in ([path] if path.is_file() else path.rglob("*"))]
+    return {
+        str(file.relative_to(project)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if file.is_file()
+    }
+
+
+def forget(project: Path, stage: str) -> None:
+    """Remove a stage's outs, as DVC does before it runs."""
+    for out in STAGES[stage]["outs"]:
+        path = project / (out if isinstance(out, str) else next(iter(out)))
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two folders of one project in which all maps were done by one process."""
+    root = tmp_path_factory.mktemp("machines")
+    first, second = root / "first", root / "second"
+    make_project(first)
+    for stage in STAGES:
+        if stage in BEFORE or stage in MAPS or stage in ("train_decoder", "train_pixelsnail"):
+            end(start(first, *SMALL, stage))
+    second.mkdir()
+    for name in ("pipeline", "stages", "annotations", "dvc.yaml", "params.yaml"):
+        copy = shutil.copytree if (first / name).is_dir() else shutil.copy
+        copy(first / name, second / name)
+    for name in ("data", "models", "metrics"):
+        (second / name).symlink_to(first / name)
+    return [first, second]
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> dict[str, str]:
+    """The environment by which both see one scratch folder."""
+    return {"CODEBRUSH_SCRATCH": str(tmp_path / "scratch")}
+
+
+@pytest.mark.parametrize("stage", MAPS)
+def test_three_processes_on_two_machines_make_the_bytes_of_one(
+    machines: list[Path], shared: dict[str, str], stage: str
+) -> None:
+    made = outs(machines[0], stage)
+    forget(machines[0], stage)
+    folders = [machines[0], *machines]
+    end(*(start(folder, *SMALL, stage, **shared) for folder in folders))
+    assert outs(machines[0], stage) == made
+    assert made
+
+
+def test_a_machine_that_is_lost_costs_the_share_that_it_was_at(
+    machines: list[Path], shared: dict[str, str]
+) -> None:
+    made = outs(machines[0], "dump_codes")
+    forget(machines[0], "dump_codes")
+    lost = start(machines[1], *SMALL, "dump_codes", "--stuck", **shared)
+    assert lost.stdout is not None
+    assert lost.stdout.readline() == "stuck\n"
+    done = list(Path(shared["CODEBRUSH_SCRATCH"]).glob("dump_codes/*/0*"))
+    times = {path: path.stat().st_mtime_ns for path in done}
+    assert len(times) == 1
+    kill(lost)
+    going = start(machines[0], *SMALL, "dump_codes", "--stuck", **shared)
+    assert going.stdout is not None
+    assert going.stdout.readline() == "stuck\n"
+    assert {path: path.stat().st_mtime_ns for path in done} == times
+    kill(going)
+    end(start(machines[0], *SMALL, "dump_codes", **shared))
+    assert outs(machines[0], "dump_codes") == made
+
+
+def test_a_training_goes_on_when_a_machine_that_was_lost_is_back(
+    machines: list[Path], shared: dict[str, str]
+) -> None:
+    """Elastic: the one that is left waits for the other, and both go on from the checkpoint."""
+
+    def machine(folder: Path, port: int) -> subprocess.Popen[str]:
+        told: dict[str, Any] = {
+            "--nnodes": 2, "--nproc-per-node": 1, "--rdzv-backend": "c10d",
+            "--rdzv-id": port, "--rdzv-endpoint": f"127.0.0.1:{port}", "--max-restarts": 3,
+        }  # fmt: skip
+        options = [f"{key}={value}" for key, value in told.items()]
+        command = [sys.executable, "-m", "torch.distributed.run", *options]
+        return start(folder, *command, "-m", "stages", "train_vqvae", **shared)
+
+    forget(machines[0], "train_vqvae")
+    port = _free_port()
+    end(*[machine(folder, port) for folder in machines])
+    undisturbed = outs(machines[0], "train_vqvae")
+    forget(machines[0], "train_vqvae")
+    port = _free_port()
+    first, lost = (machine(folder, port) for folder in machines)
+    _wait_for_checkpoint(Path(shared["CODEBRUSH_SCRATCH"]))
+    kill(lost)
+    end(first, machine(machines[1], port))
+    assert outs(machines[0], "train_vqvae") == undisturbed
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for_checkpoint(scratch: Path) -> None:
+    until = time.monotonic() + 200
+    while not list(scratch.glob("train_vqvae/*/0*.safetensors")):
+        assert time.monotonic() < until
+        time.sleep(0.002)
