@@ -39,7 +39,7 @@ def checked(params: Path, **changes: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"generate": {"top_k": 600}}, r"generate\.top_k = 600: at most vqvae\.n_embed = 512"),
+        ({"generate": {"top_k": 600}}, r"generate\.top_k = 600: at most vqvae\.n_embed = 128"),
         ({"vqvae": {"n_embed": 16}, "generate": {"top_k": 17}}, r"at most vqvae\.n_embed = 16"),
         ({"dump_codes": {"max_shift": 64}}, r"less than vqvae\.image_size = 64"),
         ({"decoder": {"max_shift": 64}}, r"decoder\.max_shift = 64: expected less than vqvae"),

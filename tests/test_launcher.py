@@ -55,7 +55,7 @@ def test_an_unknown_stage_is_one_line(project, arguments, said):
         ("download", "source: sample", "source: louvre", "data.source = 'louvre'"),
         ("download", "source: sample", "source: json", "data.json.train"),
         ("download", "source: sample", "source: musti", "MediaEval"),
-        ("train_vqvae", "n_embed: 512", "n_embed: 70000", "vqvae.n_embed = 70000"),
+        ("train_vqvae", "n_embed: 128 ", "n_embed: 70000 ", "vqvae.n_embed = 70000"),
         ("train_vqvae", "downsample: 8", "downsample: 5", "image_size = 64: expected a multiple"),
         ("train_vqvae", "threads: 2", "threads: two", "threads = 'two'"),
         ("train_vqvae", "threads: 2", "threads: 0", "threads = 0: Input should be greater"),

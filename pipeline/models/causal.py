@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from pipeline.models.causal_conv import CausalConv
+from pipeline.models.dropout import dropout
 
 HEAD_DIM = 16  # the key's width in the PixelSNAIL paper
 
@@ -45,7 +46,7 @@ class GatedResBlock(nn.Module):
 
     def forward(self, x: Tensor, text: Tensor | None, upper: Tensor | None) -> Tensor:
         hidden = F.elu(self.conv_in(F.elu(x)))  # (h, w, B, R)
-        out = self.conv_out(F.dropout(hidden, self.dropout, self.training))  # (h, w, B, 2C)
+        out = self.conv_out(dropout(hidden, self.dropout, training=self.training))  # (h, w, B, 2C)
         if self.text is not None:
             out = out + self.text(text)
         if self.upper is not None:
@@ -121,7 +122,9 @@ class AttentionBlock(nn.Module):
             mixed = _attend(queries.pop(0), key, value, attn_mask=mask[:, None, None])
             found.append(rearrange(mixed, "b n (h w) d -> h w b (n d)", h=h))
         hidden = F.elu(self.proj_in(torch.cat(found, dim=-1)))
-        return x + F.glu(self.proj_out(F.dropout(hidden, self.dropout, self.training)), dim=-1)
+        return x + F.glu(
+            self.proj_out(dropout(hidden, self.dropout, training=self.training)), dim=-1
+        )
 
     def token_keys(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the text's tokens, (B, heads, T, d) each."""

@@ -25,6 +25,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from pipeline.data.condition import TextCondition
+from pipeline.models.dropout import dropout
 from pipeline.models.masked_diffusion_sizes import MaskedDiffusionConfig
 from pipeline.models.storage import load_model, save_model
 
@@ -249,7 +250,7 @@ class Block(nn.Module):
         scale, shift, gate, mlp_scale, mlp_shift, mlp_gate = parts
         x = x + gate * self._attend(_norm(x) * (1 + scale) + shift, context)
         value, gated = self.mlp_in(_norm(x) * (1 + mlp_scale) + mlp_shift).chunk(2, dim=-1)
-        hidden = F.dropout(value * F.silu(gated), self.dropout, self.training)
+        hidden = dropout(value * F.silu(gated), self.dropout, training=self.training)
         return x + mlp_gate * self.mlp_out(hidden)
 
     def _attend(self, x: Tensor, context: Context) -> Tensor:

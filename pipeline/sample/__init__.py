@@ -10,12 +10,14 @@ import numpy as np
 from pipeline.files import write_json
 from pipeline.sample.paint import paint
 from pipeline.sample.rows import pairs
-from pipeline.sample.scene import KINDS, Scene, draw_scene
+from pipeline.sample.scene import Scene, draw_scene, every_scene
 from pipeline.sample.titles import draw_seen_scene
 
 # The test pictures draw from all titles, so some have one that no training row has met.
 DRAW = {"train": draw_seen_scene, "test": draw_scene}
 SPLITS = tuple(DRAW)
+TURNS = [scene.kind for scene in every_scene()]
+TURN = 208  # of these 337, the golden share: the pictures of any stretch are of all kinds
 PICTURES, ROWS = 0, 1  # the first number of a random stream says what it is for
 
 
@@ -28,7 +30,8 @@ def write_sample(
     smaller one's pictures, and `workers` changes nothing but the time.
 
     Args:
-        train, test: how many pictures; the kinds of subject take turns.
+        train, test: how many pictures; the kinds of subject take turns, each as often as it has
+            titles: a kind with more to tell takes more pictures to learn.
         size: width and height of a picture in pixels.
         seed: not negative.
         workers: processes that paint.
@@ -70,7 +73,8 @@ def _name(split: str, index: int) -> str:
 def _scene(split: str, index: int, seed: int) -> tuple[Scene, np.random.Generator]:
     """The scene of a picture, and the generator that goes on to paint it."""
     rng = np.random.default_rng([PICTURES, seed, SPLITS.index(split), index])
-    return DRAW[split](KINDS[index % len(KINDS)], rng), rng
+    kind = TURNS[index * TURN % len(TURNS)]
+    return DRAW[split](kind, rng), rng
 
 
 def _paint_all(images: Path, jobs: list[tuple[str, int]], size: int, seed: int) -> None:
