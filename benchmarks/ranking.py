@@ -3,8 +3,9 @@
     python -m benchmarks.ranking [--draws 8] [--seed 1]
 
 In a finished run of the sample, whose judge of pixels has the last word. Each title is drawn anew
-`--draws` times; of every 1, 2, 4 … of these one is picked. The caption's likelihood is what a
-painter picks by. The table goes to the standard output.
+`--draws` times; of every 1, 2, 4 … of these one is picked: by the matching score, by the prompt's
+likelihood as a caption (as a painter does), by the sum of their logarithms, or by the judge, which
+nobody can better. The table goes to the standard output.
 """
 
 from __future__ import annotations
@@ -102,7 +103,6 @@ def main() -> None:
     matching = timed("matching", lambda: blip.match(draws, titles))
     right = all_right(titles, judge.answers(draws, titles))
     scores = {
-        "nobody": np.zeros(len(draws)),
         "matching": matching,
         "caption": caption,
         "both": np.log(caption) + np.log(matching),

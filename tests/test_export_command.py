@@ -99,6 +99,7 @@ def test_the_card_has_the_runs_own_figures_settings_data_and_licence(project, tm
     assert SENTENCE in text
     assert "x\n" not in text.split("## Settings")[0].split(SENTENCE)[1]
     assert "| guidance_scale | 1.5 |" in text
+    assert "the one is kept of which the prompt is the likeliest caption" in text
     assert "| remask_steps |" not in text  # PixelSNAIL has no use for it
     assert "Pictures: 9 train, 2 test; from 11 rows" in text
     assert text.startswith("---\nlicense: mit\n")
