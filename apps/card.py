@@ -74,6 +74,9 @@ def _card(run: Path, found: PainterFolder, size: int) -> Iterator[str]:
     settings = found.settings.model_dump(exclude=UNREAD[prior])
     yield from (f"| {name} | {value} |" for name, value in settings.items())
     yield ""
+    yield "Of so many candidates the one is kept of which the prompt is the likeliest caption,"
+    yield "by the captioner in `blip`."
+    yield ""
     yield "## Data"
     yield ""
     yield SOURCES.get(str(source), OTHER)

@@ -55,7 +55,7 @@ def paint(
     ] = None,
     top_k: Annotated[int | None, typer.Option(help="Only so many likeliest codes; 0: all.")] = None,
     candidates: Annotated[
-        int | None, typer.Option(help="Drawn for each picture; BLIP picks the one that fits best.")
+        int | None, typer.Option(help="Drawn for each picture; BLIP's captioner picks one.")
     ] = None,
     steps: Steps = None,
     decoder_steps: Annotated[

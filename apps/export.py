@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,17 +10,10 @@ from apps.card import model_card
 from pipeline import hub
 from pipeline.errors import UserError
 from pipeline.files import replacing
-from pipeline.models.blip_sizes import STEM
 from pipeline.painter_folder import ABOUT, PainterFolder
-from pipeline.sealing import check_folder, seal_folder
+from pipeline.sealing import check_folder
 
 CARD = "README.md"
-# BLIP's captioner, the other half of its folder, paints nothing.
-READER = (
-    "config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json",
-    "tokenizer_config.json",
-)  # fmt: skip
-MATCHING = "matching.json"  # from which probability on a pair is called matched
 
 
 def export(models: Path, to: Path) -> PainterFolder:
@@ -31,17 +23,17 @@ def export(models: Path, to: Path) -> PainterFolder:
         models: of a finished run, whose metrics lie beside them.
 
     Raises:
-        UserError: the models are not there, or `to` already holds something.
+        UserError: the models are not there or damaged, or `to` already holds something.
     """
     found = PainterFolder.read(models)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UserError(f"{to}: holds something already; expected a new or an empty folder")
-    copies: Mapping[str, Callable[[Path, Path], None]] = {"blip": _copy_reader}
     with replacing(to) as aside:
         aside.mkdir()
         parts = {name: aside / part.name for name, part in found.parts.items()}
         for name, part in found.parts.items():
-            copies.get(name, _copy_all)(part, parts[name])
+            shutil.copytree(part, parts[name], copy_function=shutil.copyfile)
+            check_folder(parts[name])
         replace(found, parts=parts).write(aside / ABOUT)
         card = model_card(models.resolve().parent, found, size=size_of(aside))
         (aside / CARD).write_text(card, encoding="utf-8", newline="\n")
@@ -74,19 +66,3 @@ def push(folder: Path, name: str, *, private: bool) -> str:
         line = " ".join(str(error).split())[:160]
         raise UserError(f"--push {name}: {line}; `hf auth login` logs you in") from None
     return str(sent.commit_url)
-
-
-def _copy_all(part: Path, to: Path) -> None:
-    shutil.copytree(part, to, copy_function=shutil.copyfile)
-
-
-def _copy_reader(part: Path, to: Path) -> None:
-    check_folder(part)
-    (to / "retrieval").mkdir(parents=True)
-    for name in READER:
-        shutil.copyfile(part / "retrieval" / name, to / "retrieval" / name)
-    if (part / MATCHING).exists():  # a published checkpoint has none of its own
-        shutil.copyfile(part / MATCHING, to / MATCHING)
-    if (part / STEM).exists():  # nor convolutions to see through
-        _copy_all(part / STEM, to / STEM)
-    seal_folder(to)

@@ -105,7 +105,7 @@ def write_paintings(
     for painting in paintings:
         out.mkdir(parents=True, exist_ok=True)  # not for what cannot be painted
         path = save(painting, out, seed=seed, facts=facts)
-        print(f"{path}  match {painting.match:.2f}", flush=True)
+        print(f"{path}  likelihood {painting.likelihood:.2f}", flush=True)
         shown.append(painting)
     if len(shown) > 1:
         write_sheet(out / SHEET, shown)
@@ -130,7 +130,7 @@ def own_facts(painting: Painting, *, seed: int) -> dict[str, str]:
         "seed": str(seed),
         "sample": str(painting.sample),
         "candidate": str(painting.chosen),
-        "match": f"{painting.match:.4f}",
+        "likelihood": f"{painting.likelihood:.4f}",
     }
 
 

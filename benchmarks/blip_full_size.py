@@ -96,6 +96,8 @@ def ask(folder: Path, images: np.ndarray, timer: Timer) -> None:
         blip.embed_texts(TEXTS)
     with timer("match a picture and a text", times=len(images)):
         blip.match(images, TEXTS)
+    with timer("a text's likelihood as a picture's caption", times=len(images)):
+        blip.likelihoods(images, TEXTS[0])
     blip.checkpoint.set_search(max_length=10, num_beams=3)
     with timer("caption a picture (9 tokens, 3 beams)", times=2):
         blip.caption(images[:2])

@@ -34,18 +34,18 @@ class Painting:
 
     Attributes:
         draws: (n, H, W, 3) uint8, in the order in which they were drawn.
-        matches: (n,) the probability of each, by BLIP, of belonging to the prompt.
+        likelihoods: (n,) of the prompt as a caption of each, by BLIP: see `BlipReader.likelihoods`.
     """
 
     prompt: str
     sample: int
     draws: np.ndarray
-    matches: np.ndarray
+    likelihoods: np.ndarray
 
     @property
     def chosen(self) -> int:
-        """Which draw matches the prompt best (best-of-n reranking)."""
-        return int(self.matches.argmax())
+        """Which draw the prompt is likeliest to be the caption of (best-of-n reranking)."""
+        return int(self.likelihoods.argmax())
 
     @property
     def image(self) -> np.ndarray:
@@ -53,9 +53,9 @@ class Painting:
         return self.draws[self.chosen]
 
     @property
-    def match(self) -> float:
-        """The chosen draw's probability of belonging to the prompt."""
-        return float(self.matches[self.chosen])
+    def likelihood(self) -> float:
+        """How likely the prompt is as a caption of the chosen draw, in [0, 1]."""
+        return float(self.likelihoods[self.chosen])
 
 
 @dataclass(frozen=True)
@@ -255,17 +255,14 @@ class Painter:
         if around is not None:
             images = [np.where(around.area[..., None], new, around.picture) for new in images]
         of = settings.candidates
-        asked = [prompts[row] for row, _, _ in drawn]
-        matches = self.blip.match(np.stack(images), asked) if images else np.empty(0)
         return [
-            Painting(
-                prompt=prompts[drawn[first][0]],
-                sample=drawn[first][1],
-                draws=np.stack(images[first : first + of]),
-                matches=matches[first : first + of],
-            )
-            for first in range(0, len(drawn), of)
+            self._ranked(prompts[row], sample, np.stack(images[first : first + of]))
+            for first, (row, sample, _) in list(enumerate(drawn))[::of]
         ]
+
+    def _ranked(self, prompt: str, sample: int, draws: np.ndarray) -> Painting:
+        # One picture's candidates at a time: no sum, hence no choice, depends on other pictures.
+        return Painting(prompt, sample, draws, self.blip.likelihoods(draws, prompt))
 
     def _given(self, around: Around, condition: TextCondition) -> Tensor:
         """The picture's packed codes (1, h, w), with -1 where the area reaches."""

@@ -19,10 +19,9 @@ from pipeline import hub
 from pipeline.errors import UserError
 from pipeline.files import replacing
 from pipeline.sampling_settings import PaintSettings
-from pipeline.sealing import MANIFEST, sealed, unseal
+from pipeline.sealing import sealed, unseal
 
 ABOUT = "painter.json"
-CAPTIONER = "captioner/"  # of BLIP's folder; it paints nothing, so a painter is the same without it
 
 
 @dataclass(frozen=True)
@@ -112,14 +111,7 @@ def _fingerprint(part: Path) -> str:
     """The BLAKE2b of a model's JSON files, among them the one that holds its weights' checksums."""
     total = hashlib.blake2b(digest_size=16)
     for file in sorted(part.rglob("*.json")):
-        name = file.relative_to(part).as_posix()
-        if name.startswith(CAPTIONER):
-            continue
-        content = file.read_bytes()
-        if name == MANIFEST:
-            files: dict[str, str] = json.loads(content)["files"]
-            painting = {key: files[key] for key in sorted(files) if not key.startswith(CAPTIONER)}
-            content = json.dumps(painting).encode()
+        name, content = file.relative_to(part).as_posix(), file.read_bytes()
         total.update(len(name).to_bytes(8, "little") + name.encode())
         total.update(len(content).to_bytes(8, "little") + content)
     return total.hexdigest()

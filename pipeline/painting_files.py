@@ -47,8 +47,8 @@ def save_paintings(
     for painting in paintings:
         name = file_name(painting.prompt, painting.sample)
         own = {**facts, "prompt": painting.prompt, "sample": str(painting.sample)}
-        for candidate, (image, match) in enumerate(
-            zip(painting.draws, painting.matches, strict=True)
+        for candidate, (image, likelihood) in enumerate(
+            zip(painting.draws, painting.likelihoods, strict=True)
         ):
             file = f"{DRAWS}/{name.removesuffix('.png')}-{candidate}.png"
             chosen = candidate == painting.chosen
@@ -60,7 +60,7 @@ def save_paintings(
                     "sample": painting.sample,
                     "candidate": candidate,
                     "file": file,
-                    "match": round(float(match), 6),
+                    "likelihood": round(float(likelihood), 6),
                     "chosen": chosen,
                     "judged": painting.prompt in judged,
                 }

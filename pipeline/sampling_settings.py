@@ -26,7 +26,7 @@ class DrawSettings(Section):
 class PaintSettings(DrawSettings):
     """How pictures are painted; what `generate` of params.yaml and `Painter.paint` share."""
 
-    candidates: int = Field(ge=1)  # drawn for each picture; BLIP's matching score picks one
+    candidates: int = Field(ge=1)  # drawn for each picture; BLIP's captioner picks one
     decoder_steps: int = Field(ge=0)  # of the flow decoder; 0: the least-error decoder alone
     batch_size: int = Field(ge=1)  # candidates drawn at a time
 

@@ -36,7 +36,7 @@ def picture(path, shade):
 if sys.argv[1] == "train":
     Path("model.txt").write_text(str(params["train"]["lr"]))
 if sys.argv[1] == "generate":
-    rows = ["prompt,sample,candidate,file,match,chosen,judged"]
+    rows = ["prompt,sample,candidate,file,likelihood,chosen,judged"]
     for number, prompt in enumerate(prompts):
         picture(Path(f"data/generated/draws/{number}.png"), heat / (number + 1))
         rows.append(f"{prompt},0,0,draws/{number}.png,0.5,True,True")

@@ -287,6 +287,10 @@ def test_a_checkpoint_of_full_width_from_hugging_face_goes_the_same_road(tmp_pat
     assert blip.match(IMAGES[:1], TEXTS[:1]).shape == (1,)
     blip.checkpoint.set_search(max_length=4, num_beams=1)
     assert len(blip.caption(IMAGES[:1])) == 1
+    reader = BlipReader.from_pretrained(tmp_path / "blip")
+    assert torch.equal(reader.embed_texts(TEXTS).tokens, texts.tokens)
+    likely = reader.likelihoods(IMAGES[:2], TEXTS[1])
+    assert np.array_equal(likely, blip.likelihoods(IMAGES[:2], TEXTS[1]))
 
 
 def write_like_salesforce(path: Path, *, layers: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from blips import build, picture
 from pipeline.data.tokenizer import WordPieces, token_ids, train_tokenizer
 from pipeline.errors import UserError
 from pipeline.models.blip import Blip
+from pipeline.models.blip_plain import BlipCaptioner
 from pipeline.models.blip_reader import BlipReader
 from pipeline.models.quantizer import Quantizer
 
+IMAGES = np.stack([picture("red", "left", number) for number in range(5)])
 TEXTS = ["A red square", "A blue square on the left", "green", "[SEP] a [ENC] red", "red " * 40]
 
 
@@ -28,13 +31,50 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_texts_and_matches_are_those_of_transformers_bit_by_bit(folder):
+def test_texts_are_those_of_transformers_bit_by_bit(folder):
     reader, blip = BlipReader.from_pretrained(folder), Blip.from_pretrained(folder)
     ours, theirs = reader.embed_texts(TEXTS), blip.embed_texts(TEXTS)
     for name in ("pooled", "tokens", "mask"):
         assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
-    images = np.stack([picture("red", "left", number) for number in range(len(TEXTS))])
-    assert np.array_equal(reader.match(images, TEXTS), blip.match(images, TEXTS))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_likelihoods_are_those_of_transformers_bit_by_bit(folder, text):
+    reader, blip = BlipReader.from_pretrained(folder), Blip.from_pretrained(folder)
+    assert np.array_equal(reader.likelihoods(IMAGES, text), blip.likelihoods(IMAGES, text))
+
+
+def test_a_captioner_that_has_a_tower_of_its_own_sees_by_it(tmp_path):
+    """As after a training from a checkpoint."""
+    checkpoint = build(vision_layers=2, text_layers=2)
+    shared = Blip(checkpoint).likelihoods(IMAGES, TEXTS[0])
+    tower = copy.deepcopy(checkpoint.captioner.vision_model)
+    torch.nn.init.normal_(tower.embeddings.class_embedding)
+    checkpoint.captioner.vision_model = tower
+    checkpoint.save(tmp_path / "blip")
+    reader, blip = (
+        BlipReader.from_pretrained(tmp_path / "blip"),
+        Blip.from_pretrained(tmp_path / "blip"),
+    )
+    ours = reader.likelihoods(IMAGES, TEXTS[0])
+    assert np.array_equal(ours, blip.likelihoods(IMAGES, TEXTS[0]))
+    assert not np.allclose(ours, shared)
+
+
+@pytest.mark.parametrize("text", ["A red square", "red " * 40])
+def test_a_likelihood_is_what_the_captioner_loses_on_the_text_in_training(folder, text):
+    blip, reader = Blip.from_pretrained(folder), BlipReader.from_pretrained(folder)
+    ids = torch.tensor(token_ids(blip.tokenizer, [text]))
+    assert ids.shape[1] <= blip.tokenizer.model_max_length
+    ids[:, 0] = blip.checkpoint.decode_id
+    pixels = blip.stem(blip.checkpoint.pixels(torch.from_numpy(IMAGES[:1])))
+    with torch.no_grad():
+        lost = blip.captioner(pixel_values=pixels, input_ids=ids, labels=ids).loss
+    assert reader.likelihoods(IMAGES[:1], text)[0] == pytest.approx(float((-lost).exp()), rel=1e-5)
+
+
+def test_no_picture_has_no_likelihood(folder):
+    assert BlipReader.from_pretrained(folder).likelihoods(IMAGES[:0], "A red square").shape == (0,)
 
 
 def test_what_the_last_layer_forgets_of_a_text_its_tokens_still_tell(folder):
@@ -79,8 +119,11 @@ def test_a_checkpoint_of_another_kind_is_one_line(folder, tmp_path):
         BlipReader.from_pretrained(tmp_path / "blip")
     (tmp_path / "blip/retrieval/tokenizer.json").write_text("{}")
     (tmp_path / "blip/retrieval/config.json").write_text("{}")
-    with pytest.raises(UserError, match="no checkpoint of BlipRetrieval"):
+    with pytest.raises(UserError, match="no checkpoint of BlipTexts"):
         BlipReader.from_pretrained(tmp_path / "blip")
+    (tmp_path / "blip/captioner/config.json").write_text("{}")
+    with pytest.raises(UserError, match="no checkpoint of BlipCaptioner"):
+        BlipCaptioner.from_pretrained(tmp_path / "blip/captioner")
     with pytest.raises(UserError, match="no tokenizer"):
         WordPieces.from_pretrained(tmp_path / "blip/retrieval")
 

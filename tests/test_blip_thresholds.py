@@ -12,7 +12,7 @@ from blips import build, pixels_of, settings, write_pairs_and_pictures
 
 from pipeline.errors import UserError
 from pipeline.models.blip import Blip
-from pipeline.models.blip_reader import PUBLISHED, MatchThresholds
+from pipeline.models.blip_thresholds import PUBLISHED, MatchThresholds
 from pipeline.training.blip import BlipTask
 from pipeline.training.blip_data import Matches
 from pipeline.training.blip_thresholds import best_threshold, choose_thresholds

@@ -171,6 +171,8 @@ def test_it_learns_to_tell_and_to_say_what_is_in_a_picture(tmp_path):
     assert loaded.caption(pictures) == [caption.lower() for caption in captions]
     assert (loaded.match(pictures, captions) > 0.5).all()
     assert (loaded.match(pictures, captions[1:] + captions[:1]) < 0.5).all()
+    likely = np.stack([loaded.likelihoods(pictures, caption) for caption in captions])
+    assert (likely.argmax(axis=1) % 3 == np.arange(6) % 3).all()
     similarity = loaded.embed_images(pictures) @ loaded.embed_texts(captions).pooled.numpy().T
     assert (similarity.argmax(axis=1) % 3 == np.arange(6) % 3).all()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,6 @@ from apps import export as sharing
 from apps.review.freshness import Stale
 from pipeline import hub
 from pipeline.errors import UserError
-from pipeline.models.blip_reader import THRESHOLDS
 from pipeline.painter import Painter
 from pipeline.painter_folder import ABOUT, PainterFolder
 
@@ -63,16 +63,34 @@ def test_an_export_paints_the_same_bytes_in_another_folder(project, tmp_path):
         for folder in (project / "models", tmp_path / "moved")
     )
     assert np.array_equal(ours.draws, theirs.draws)
-    assert np.array_equal(ours.matches, theirs.matches)
+    assert np.array_equal(ours.likelihoods, theirs.likelihoods)
     here, there = (folder / ABOUT for folder in (project / "models", tmp_path / "moved"))
     assert here.read_bytes() == there.read_bytes()  # so the PNGs are the same, facts and all
 
 
-def test_an_export_leaves_out_what_paints_nothing(project, tmp_path):
-    sharing.export(project / "models", tmp_path / "shared")
-    names = {p.relative_to(tmp_path / "shared").as_posix() for p in tmp_path.rglob("*")}
-    assert {"blip/retrieval/model.safetensors", "blip/stem/model.safetensors"} <= names
-    assert not {name for name in names if "captioner" in name}
+def test_an_export_has_the_models_and_a_card_and_nothing_else(project, tmp_path):
+    shutil.copytree(project / "models", tmp_path / "run/models")
+    (tmp_path / "run/models/judge").mkdir()
+    sharing.export(tmp_path / "run/models", tmp_path / "shared")
+    assert {p.name for p in (tmp_path / "shared").iterdir()} == {
+        "README.md", "blip", "decoder", "painter.json", "prior", "vqvae",
+    }  # fmt: skip
+    for part in ("blip", "decoder", "prior", "vqvae"):
+        here, there = (folder / part for folder in (project / "models", tmp_path / "shared"))
+        files = {file.relative_to(here) for file in here.rglob("*") if file.is_file()}
+        assert files == {f.relative_to(there) for f in there.rglob("*") if f.is_file()}
+        assert all((here / f).read_bytes() == (there / f).read_bytes() for f in files)
+
+
+@pytest.mark.parametrize("part", ["retrieval", "captioner"])
+def test_a_damaged_blip_is_not_exported(project, tmp_path, part):
+    models = Path(shutil.copytree(project / "models", tmp_path / "models"))
+    weights = models / "blip" / part / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(UserError, match=rf"{part}/model.safetensors: damaged"):
+        sharing.export(models, tmp_path / "shared")
+    assert not (tmp_path / "shared").exists()
 
 
 def test_the_card_has_the_runs_own_figures_settings_data_and_licence(project, tmp_path):
@@ -81,6 +99,7 @@ def test_the_card_has_the_runs_own_figures_settings_data_and_licence(project, tm
     assert SENTENCE in text
     assert "x\n" not in text.split("## Settings")[0].split(SENTENCE)[1]
     assert "| guidance_scale | 1.5 |" in text
+    assert "the one is kept of which the prompt is the likeliest caption" in text
     assert "| remask_steps |" not in text  # PixelSNAIL has no use for it
     assert "Pictures: 9 train, 2 test; from 11 rows" in text
     assert text.startswith("---\nlicense: mit\n")
@@ -179,7 +198,6 @@ def test_a_folder_goes_before_a_name_on_the_hub(tmp_path, monkeypatch):
 
 def test_the_files_painter_json_names_are_those_that_are_there(project, tmp_path):
     sharing.export(project / "models", tmp_path / "shared")
-    assert (tmp_path / "shared/blip" / THRESHOLDS).is_file()
     entry = json.loads((tmp_path / "shared/painter.json").read_text())
     assert {part["folder"] for part in entry["parts"].values()} == {
         "blip",

@@ -55,7 +55,7 @@ def test_a_picture_holds_what_it_can_be_painted_again_from(run):
     (path,) = Path("here").iterdir()
     with Image.open(path) as image:
         facts, pixels = dict(image.text), np.asarray(image)
-    assert {"match", "models"} <= set(facts)
+    assert {"likelihood", "models"} <= set(facts)
     settings = json.loads(facts["settings"])
     assert settings["guidance_scale"] == 3.0
     again = Painter.from_pretrained("models").paint(

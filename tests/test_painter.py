@@ -9,6 +9,7 @@ import torch
 from flows import build_flow
 from hypothesis import given
 from hypothesis import strategies as st
+from painters import write_painter
 from pydantic import ValidationError
 
 from pipeline.data.condition import TextCondition
@@ -31,7 +32,7 @@ SETTINGS = {
 
 
 class Reader:
-    """Stands for BLIP: a prompt's embedding by its letters; it likes red pictures."""
+    """Stands for BLIP: a prompt's embedding by its letters; it calls what is red likely."""
 
     def check_prompts(self, prompts) -> None:
         pass
@@ -42,8 +43,7 @@ class Reader:
         mask = torch.ones(len(prompts), 2, dtype=torch.bool)
         return TextCondition(pooled, pooled[:, None].repeat(1, 2, 1), mask)
 
-    def match(self, images, texts):
-        assert len(images) == len(texts)
+    def likelihoods(self, images, text):
         return images[..., 0].mean(axis=(1, 2)) / 255
 
 
@@ -111,14 +111,31 @@ def test_steps_of_a_flow_decoder_that_is_not_there_are_one_line():
         without.paint(["ship"], settings, samples=1, seed=3)
 
 
-def test_the_candidate_that_matches_best_is_chosen_and_the_first_is_kept_too():
+def test_the_likeliest_candidate_is_chosen_and_the_first_is_kept_too():
     painter = build(1)
     chosen = painter.paint(["ship"], PaintSettings(**SETTINGS), samples=1, seed=0)[0]
     single = PaintSettings(**{**SETTINGS, "candidates": 1})
     first = painter.paint(["ship"], single, samples=1, seed=0)[0]
     assert np.array_equal(chosen.draws[0], first.image)
     assert np.array_equal(chosen.image, chosen.draws[chosen.chosen])
-    assert chosen.match == max(chosen.matches) >= first.match
+    assert chosen.likelihood == max(chosen.likelihoods) >= first.likelihood
+
+
+@pytest.mark.parametrize("family", ["pixelsnail", "diffusion"])
+def test_the_choice_does_not_depend_on_company_or_batch_size(tmp_path, family):
+    """To the last bit of what is chosen by, with a real BLIP."""
+    painter = Painter.from_pretrained(write_painter(tmp_path / "models", family=family))
+    prompts = ["A red square", "A blue square on the left", "green"]
+    found = [
+        painter.paint(prompts, samples=2, seed=3, batch_size=18)[4:],
+        painter.paint(prompts[2:], samples=2, seed=3, batch_size=5),
+        painter.paint(prompts[2:], samples=2, seed=3, batch_size=1),
+    ]
+    for painted in found:
+        for one, other in zip(painted, found[0], strict=True):
+            assert np.array_equal(one.draws, other.draws)
+            assert np.array_equal(one.likelihoods, other.likelihoods)
+            assert len(set(one.likelihoods)) == 3
 
 
 def test_every_draw_is_kept_beside_the_chosen_one_and_says_what_it_is(tmp_path):

@@ -76,7 +76,7 @@ def run(tmp_path: Path) -> Path:
     (folder / "metrics/latents/tsne.tsv").write_text(
         f"x\ty\tlabel\timage\n0\t1\tship\ta.png\n1\t0\t{HOSTILE}\tb.png\n2\t2\tx\t../../secret.png\n"
     )
-    rows = ["prompt,sample,candidate,file,match,chosen,judged"]
+    rows = ["prompt,sample,candidate,file,likelihood,chosen,judged"]
     for number, (prompt, chosen) in enumerate([("A ship", True), (HOSTILE, True), ("No", False)]):
         save_png(
             folder / f"data/generated/draws/{number}.png",

@@ -208,7 +208,7 @@ def test_the_other_prior_is_one_switch_away(project):
 
 def test_the_readmes_python_paints_a_picture(project):
     done = run(project, sys.executable, "-c", block("python"))
-    assert done.stdout.startswith("(32, 32, 3) BLIP's match: 0.")
+    assert done.stdout.startswith("(32, 32, 3) likelihood: 0.")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills the launcher, not what it started")

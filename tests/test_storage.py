@@ -10,10 +10,13 @@ from blips import build
 from pydantic import PositiveInt
 from safetensors.torch import load_file
 from torch import nn
-from transformers.models.blip.modeling_blip import BlipForImageTextRetrieval
+from transformers.models.blip.modeling_blip import (
+    BlipForConditionalGeneration,
+    BlipForImageTextRetrieval,
+)
 
 from pipeline.models.blip import Blip
-from pipeline.models.blip_retrieval import BlipRetrieval
+from pipeline.models.blip_plain import BlipCaptioner, BlipTexts
 from pipeline.models.storage import (
     WEIGHTS,
     fingerprint,
@@ -95,20 +98,31 @@ def test_a_fingerprint_is_of_what_is_stored(network, tmp_path):
     assert fingerprint(again) != fingerprint(network)
 
 
-def test_blip_is_kept_in_16_bits_and_read_in_32_by_ours_and_by_transformers(tmp_path):
+@pytest.mark.parametrize(
+    ("part", "ours", "theirs"),
+    [
+        ("retrieval", BlipTexts, BlipForImageTextRetrieval),
+        ("captioner", BlipCaptioner, BlipForConditionalGeneration),
+    ],
+)
+def test_blip_is_kept_in_16_bits_and_read_in_32_by_ours_and_by_transformers(
+    tmp_path, part, ours, theirs
+):
     checkpoint = build()
     checkpoint.save(tmp_path)
-    folder = tmp_path / "retrieval"
+    folder = tmp_path / part
     stored = {value.dtype for value in load_file(folder / WEIGHTS).values() if value.ndim}
     assert stored == {torch.float16}
-    round_as_kept(checkpoint.retrieval)
-    wanted = checkpoint.retrieval.state_dict()
+    model = getattr(checkpoint, part)
+    round_as_kept(model)
+    wanted = model.state_dict()
     readers = (
-        BlipRetrieval.from_pretrained(folder),
-        Blip.from_pretrained(tmp_path).retrieval,
-        BlipForImageTextRetrieval.from_pretrained(folder),
+        ours.from_pretrained(folder),
+        getattr(Blip.from_pretrained(tmp_path), part),
+        theirs.from_pretrained(folder),
     )
     for reader in readers:
+        assert reader.state_dict()
         for name, value in reader.state_dict().items():
             assert value.dtype in (torch.float32, torch.int64), name
             assert torch.equal(value, wanted[name]), name

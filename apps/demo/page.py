@@ -158,7 +158,7 @@ def page(studios: list[Studio]) -> gr.Blocks:
                 button = gr.Button("Paint", variant="primary")
             with gr.Column(scale=2):
                 gallery = gr.Gallery(
-                    label="Painted: BLIP's match from 0 to 1, and the prompt",
+                    label="Painted: how likely a caption its prompt is to BLIP, 0 to 1; the prompt",
                     elem_classes="pictures",
                     buttons=["download", "fullscreen"],
                     format="png",

@@ -192,7 +192,7 @@ class Studio:
             **own_facts(painting, seed=seed),
             **facts_of(self.found, settings),
         }
-        caption = f"{painting.match:.2f} {painting.prompt}"
+        caption = f"{painting.likelihood:.2f} {painting.prompt}"
         if repainted:
             facts["repainted"] = f"{repainted} pixels of another picture"
             caption = f"{caption} (repainted)"

@@ -92,7 +92,7 @@ class Run:
             left -= 4 * len(content) // 3
             if left < 0:
                 break
-            facts |= {"match": row.get("match", "")}
+            facts |= {"likelihood": row.get("likelihood", "")}
             shown.append(Shown(content, "png", facts))
         return shown, len(chosen)
 

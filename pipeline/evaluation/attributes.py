@@ -57,6 +57,11 @@ def attribute_accuracy(titles: Sequence[str], answers: np.ndarray) -> Iterator[t
         yield name, float(right[counted].mean())
 
 
+def all_right(titles: Sequence[str], answers: np.ndarray) -> np.ndarray:
+    """Does each picture show everything that its title says? (N,) bool; see above."""
+    return _shares(titles, answers)["all"][0]
+
+
 def attribute_intervals(
     titles: Sequence[str], answers: np.ndarray, *, seed: int
 ) -> Iterator[tuple[str, float]]:

@@ -24,7 +24,8 @@ class BlipOpinion:
 
     Groups are `unranked` and `best_of_n` draws, `reconstructed` (by least error), `redrawn` (by
     the flow decoder, if it paints) and `real` pictures (the ceiling); `shuffled`, unranked draws
-    beside other prompts, is the floor.
+    beside other prompts, is the floor. The captioner selected best of n, so its captions of these
+    are no measure.
     """
 
     def __init__(self, judged: Judged, *, seed: int) -> None:
@@ -58,8 +59,12 @@ class BlipOpinion:
 
     @cached_property
     def captions(self) -> dict[str, list[str]]:
-        """What the captioner says of each group's pictures."""
-        return {group: self.blip.caption(images) for group, images in self.images.items()}
+        """What the captioner says of each group's pictures, but for those that it selected."""
+        return {
+            group: self.blip.caption(images)
+            for group, images in self.images.items()
+            if group != "best_of_n"
+        }
 
     @cached_property
     def embeds(self) -> dict[str, np.ndarray]:
@@ -92,12 +97,8 @@ class BlipOpinion:
         yield from mean_figures("shuffled", floor)
 
     def matches(self) -> Figures:
-        """The mean probability that pictures match their prompts.
-
-        Best of n is left out: it is selected by this very score, and real pictures are not.
-        """
+        """The mean probability that each group's pictures match their prompts."""
         for group, images in self.images.items():
-            if group != "best_of_n":
-                yield from mean_figures(group, self.blip.match(images, self.prompts))
+            yield from mean_figures(group, self.blip.match(images, self.prompts))
         floor = self.blip.match(self.images["unranked"], self.others)
         yield from mean_figures("shuffled", floor)

@@ -21,7 +21,7 @@ class Draws:
         prompts: (N,) texts.
         images: (N, H, W, 3) uint8.
         candidates: (N,) int64: the how-manieth draw of its prompt.
-        chosen: (N,) bool: is it the one that BLIP's matching score picked among its prompt's?
+        chosen: (N,) bool: is it the one that BLIP's captioner picked among its prompt's?
     """
 
     prompts: list[str]
@@ -51,7 +51,7 @@ class Draws:
 
     @property
     def best(self) -> np.ndarray:
-        """(P, H, W, 3), the draw of each prompt that BLIP's matching score picked."""
+        """(P, H, W, 3), the draw of each prompt that BLIP's captioner picked."""
         return self.images[self.chosen]
 
 

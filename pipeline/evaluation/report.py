@@ -215,7 +215,7 @@ def _exact_details(page: Page) -> None:
     )
     gain = page.get("exact", "reranking.all")
     if gain is not None:
-        page.say(f"Picking the best of n by BLIP changes all right by {_interval(gain)}.")
+        page.say(f"Picking the best of n by BLIP's captioner: all right {_interval(gain)}.")
     numbers = ("1", "2", "3")
     page.table(
         ("asked for", *(f"{n} seen" for n in numbers)),

@@ -6,7 +6,7 @@ What is measured comes as numpy arrays, what conditions a model as tensors on th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -21,22 +21,25 @@ from pipeline.models.blip_reader import BlipReader
 
 
 class Blip(BlipReader):
-    """A trained BLIP by transformers: all that a `BlipReader` does, and captions."""
+    """A trained BLIP by transformers: all that a `BlipReader` does; it embeds, matches, captions.
+
+    Attributes:
+        thresholds: of `match`.
+    """
 
     def __init__(self, checkpoint: BlipCheckpoint) -> None:
         super().__init__(
             checkpoint.retrieval.eval(),
+            checkpoint.captioner.eval(),
             pieces=WordPieces.of(checkpoint.tokenizer),
+            decode_id=checkpoint.decode_id,
             image_size=checkpoint.image_size,
             mean=checkpoint.mean,
             std=checkpoint.std,
-            encode_id=checkpoint.encode_id,
-            thresholds=checkpoint.thresholds,
             stem=checkpoint.stem.eval() if checkpoint.stem else None,
         )
         self.checkpoint = checkpoint
-        self.captioner = checkpoint.captioner.eval()
-        self.tokenizer = checkpoint.tokenizer
+        self.tokenizer, self.thresholds = checkpoint.tokenizer, checkpoint.thresholds
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> Self:
@@ -47,11 +50,6 @@ class Blip(BlipReader):
         """
         return cls(BlipCheckpoint.load(Path(folder)))
 
-    def to(self, device: torch.device | str) -> Self:
-        """Move both models; returns itself."""
-        self.captioner.to(device)
-        return super().to(device)
-
     @torch.inference_mode()
     def embed_images(self, images: np.ndarray) -> np.ndarray:
         """Pictures → float32 (N, D), L2-normalised."""
@@ -61,6 +59,20 @@ class Blip(BlipReader):
             for batch in self._batches(images)
         ]
         return torch.cat([torch.zeros(0, self.embed_dim), *vectors]).numpy()
+
+    @torch.inference_mode()
+    def match(self, images: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        """How likely each picture and its text belong together: float32 (N,) in [0, 1]."""
+        if len(images) != len(texts):
+            raise ValueError(f"{len(images)} pictures and {len(texts)} texts: expected as many")
+        ids = self.pieces.ids(texts)
+        scores = torch.zeros(len(ids))
+        for rows, batch, present in self._by_length(ids, most=self._image_batch()):
+            batch[:, 0] = self.checkpoint.encode_id
+            states = self._read(batch, present, self._see(self._pixels(images[rows.numpy()])))
+            logits = self.retrieval.itm_head(states[-1][:, 0])  # (B, 2): no match, match
+            scores[rows] = logits.float().softmax(dim=1)[:, 1].cpu()
+        return scores.numpy()
 
     @torch.inference_mode()
     def caption(self, images: np.ndarray) -> list[str]:
@@ -87,10 +99,18 @@ class Blip(BlipReader):
         return list(states)
 
     def _see(self, pixels: Tensor) -> Tensor:
+        """What `_pixels` made → the states (B, 1 + patches, C) of the retrieval model's tower."""
         states: Tensor = self.retrieval.vision_model(pixels).last_hidden_state
         return states
 
-    def _batches(self, images: np.ndarray) -> Iterator[np.ndarray]:
-        step = self._image_batch()
-        for first in range(0, len(images), step):
-            yield images[first : first + step]
+    def _look(self, pixels: Tensor) -> Tensor:
+        states: Tensor = self.captioner.vision_model(pixels).last_hidden_state
+        return states
+
+    def _write(self, ids: Tensor, pictures: Tensor) -> Tensor:
+        logits: Tensor = self.captioner.text_decoder(
+            input_ids=ids,
+            encoder_hidden_states=pictures,
+            use_cache=False,  # it lays keys out in another way, whose products round otherwise
+        ).logits
+        return logits

@@ -30,17 +30,15 @@ from transformers.models.blip.modeling_blip import (
 from pipeline.data.tokenizer import ENCODE
 from pipeline.errors import UserError
 from pipeline.files import replacing, write_json
-from pipeline.models.blip_reader import (
-    PREPROCESSOR,
+from pipeline.models.blip_reader import PREPROCESSOR, load_preprocessor, normalised
+from pipeline.models.blip_sizes import SHRINKING, STEM, BlipSizes
+from pipeline.models.blip_stem import BlipStem, load_stem, shrinking
+from pipeline.models.blip_thresholds import (
     PUBLISHED,
     THRESHOLDS,
     MatchThresholds,
-    load_preprocessor,
     load_thresholds,
-    normalised,
 )
-from pipeline.models.blip_sizes import SHRINKING, STEM, BlipSizes
-from pipeline.models.blip_stem import BlipStem, load_stem, shrinking
 from pipeline.models.storage import WEIGHTS, kept
 from pipeline.sealing import check_folder, seal_folder
 

@@ -1,4 +1,4 @@
-"""What a painter asks of BLIP: what a text says, and how well a picture belongs to it.
+"""What a painter asks of BLIP: what a text says, and how likely it is as a picture's caption.
 
 Pictures are uint8 (N, H, W, 3) squares of any size; answers stand in the order of what was asked.
 What is measured comes as numpy arrays, what conditions a model as tensors on the CPU. Nothing here
@@ -20,98 +20,81 @@ from torch import Tensor
 
 from pipeline.data.condition import TextCondition
 from pipeline.data.texts import join_surrogates, normalise
-from pipeline.data.tokenizer import ENCODE, WordPieces, padded
+from pipeline.data.tokenizer import WordPieces, padded
 from pipeline.errors import UserError
-from pipeline.models.blip_retrieval import BlipRetrieval
+from pipeline.models.blip_plain import BlipCaptioner, BlipTexts
 from pipeline.models.blip_stem import BlipStem, load_stem, shrinking
 from pipeline.sealing import check_folder
 
 PATCHES = 2**14  # of all pictures of a batch together, which bounds the memory
 PREPROCESSOR = "preprocessor_config.json"
-THRESHOLDS = "matching.json"
-
-
-@dataclass(frozen=True)
-class MatchThresholds:
-    """From which probability on a picture and a text are called matched.
-
-    Training chooses them on validation; a published checkpoint has none of its own.
-
-    Attributes:
-        captions, passages: of a picture's captions, and of the longer texts beside it.
-    """
-
-    captions: float
-    passages: float
-
-
-PUBLISHED = MatchThresholds(captions=0.5, passages=0.5)
 
 
 class BlipReader:
-    """BLIP's retrieval model at work."""
+    """BLIP's texts, and its captioner, at work."""
 
     def __init__(
         self,
         retrieval: Any,
+        captioner: Any,
         *,
         pieces: WordPieces,
+        decode_id: int,
         image_size: int,
         mean: tuple[float, ...],
         std: tuple[float, ...],
-        encode_id: int,
-        thresholds: MatchThresholds,
         stem: BlipStem | None,
     ) -> None:
         """
         Args:
-            retrieval: a `BlipRetrieval`, or transformers' model of the same name.
-            image_size: side of the pictures that the model sees; others are resized to it.
+            retrieval: `BlipTexts`, or transformers' model that these are a half of.
+            captioner: a `BlipCaptioner`, or transformers' model.
+            decode_id: of `[DEC]`, which starts a caption.
+            image_size: side of the pictures that the models see; others are resized to it.
             mean, std: of pictures in [0, 1], one for each of red, green, blue.
-            encode_id: of `[ENC]`, which starts a text that is read beside a picture.
-            thresholds: of `match`.
-            stem: what pictures are seen through; None: the model sees pixels.
+            stem: what pictures are seen through; None: the models see pixels.
         """
-        self.retrieval, self.pieces, self.image_size = retrieval, pieces, image_size
-        self.mean, self.std, self.encode_id = mean, std, encode_id
-        self.thresholds, self.stem = thresholds, stem
+        self.retrieval, self.captioner = retrieval, captioner
+        self.pieces, self.decode_id, self.image_size = pieces, decode_id, image_size
+        self.mean, self.std, self.stem = mean, std, stem
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> Self:
-        """Load `folder` with its `retrieval`.
+        """Load `folder` with its `retrieval` and `captioner`.
 
         Raises:
             UserError: a file is missing or damaged.
         """
-        whole = Path(folder)
-        check_folder(whole)
-        folder = whole / "retrieval"
-        retrieval = BlipRetrieval.from_pretrained(folder)
-        pieces = WordPieces.from_pretrained(folder)
-        fed, tower = load_preprocessor(folder), retrieval.vision_model.image_size
-        known, stem = pieces.id(ENCODE), load_stem(whole, fed=fed.size, tower=tower)
+        folder = Path(folder)
+        check_folder(folder)
+        texts, pictures = folder / "retrieval", folder / "captioner"
+        retrieval, pieces = BlipTexts.from_pretrained(texts), WordPieces.from_pretrained(texts)
+        captioner, fed = BlipCaptioner.from_pretrained(pictures), load_preprocessor(pictures)
+        tower = captioner.vision_model.image_size
+        stem = load_stem(folder, fed=fed.size, tower=tower)
         return cls(
             retrieval,
+            captioner,
             pieces=pieces,
+            decode_id=captioner.decode_id,
             image_size=tower * shrinking(stem),
             mean=fed.mean,
             std=fed.std,
-            encode_id=retrieval.decode_id + 1 if known is None else known,
-            thresholds=load_thresholds(whole),
             stem=stem,
         )
 
     def to(self, device: torch.device | str) -> Self:
-        """Move the model; returns itself."""
+        """Move the models; returns itself."""
         self.retrieval.to(device)
+        self.captioner.to(device)
         if self.stem:
             self.stem.to(device)
         return self
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
-        device: torch.device = self.retrieval.device
+        """Where the models are."""
+        device: torch.device = self.retrieval.text_proj.weight.device
         return device
 
     @property
@@ -167,28 +150,42 @@ class BlipReader:
         return TextCondition(pooled, tokens, mask)
 
     @torch.inference_mode()
-    def match(self, images: np.ndarray, texts: Sequence[str]) -> np.ndarray:
-        """How likely each picture and its text belong together: float32 (N,) in [0, 1]."""
-        if len(images) != len(texts):
-            raise ValueError(f"{len(images)} pictures and {len(texts)} texts: expected as many")
-        ids = self.pieces.ids(texts)
-        scores = torch.zeros(len(ids))
-        for rows, batch, present in self._by_length(ids, most=self._image_batch()):
-            batch[:, 0] = self.encode_id
-            states = self._read(batch, present, self._see(self._pixels(images[rows.numpy()])))
-            logits = self.retrieval.itm_head(states[-1][:, 0])  # (B, 2): no match, match
-            scores[rows] = logits.float().softmax(dim=1)[:, 1].cpu()
-        return scores.numpy()
+    def likelihoods(self, images: np.ndarray, text: str) -> np.ndarray:
+        """How likely the captioner is to say this text of each picture: float64 (N,) in [0, 1].
 
-    def _read(self, ids: Tensor, present: Tensor, pictures: Tensor | None = None) -> list[Tensor]:
-        """The words' own states (B, T, C), then each layer's, beside pictures' if there are any."""
-        states: list[Tensor] = self.retrieval.text_encoder(ids, present, pictures)
+        The geometric mean over the text's tokens, so that a long text is not less likely than a
+        short one. It is cut to what BLIP takes.
+        """
+        read = torch.tensor(self.pieces.ids([text]), device=self.device)  # (1, T)
+        wanted = read[:, 1:, None].clone()  # the end of the text is a token, too
+        read[:, 0] = self.decode_id
+        means = []
+        for batch in self._batches(images):
+            logits = self._write(read.expand(len(batch), -1), self._look(self._pixels(batch)))
+            logs = logits[:, :-1].float().log_softmax(dim=-1)  # (B, T - 1, V)
+            said = logs.gather(2, wanted.expand(len(batch), -1, -1)).cpu()
+            means.append(said.double().mean(dim=(1, 2)))
+        return torch.cat([torch.zeros(0, dtype=torch.float64), *means]).exp().numpy()
+
+    def _read(self, ids: Tensor, present: Tensor) -> list[Tensor]:
+        """The words' own states (B, T, C), then each layer's."""
+        states: list[Tensor] = self.retrieval(ids, present)
         return states
 
-    def _see(self, pixels: Tensor) -> Tensor:
-        """What `_pixels` made → the vision tower's states (B, 1 + patches, C)."""
-        states: Tensor = self.retrieval.vision_model(pixels)
+    def _look(self, pixels: Tensor) -> Tensor:
+        """What `_pixels` made → the states (B, 1 + patches, C) of the captioner's vision tower."""
+        states: Tensor = self.captioner.vision_model(pixels)
         return states
+
+    def _write(self, ids: Tensor, pictures: Tensor) -> Tensor:
+        """Logits (B, T, V) of the token after each of ids (B, T), beside pictures' states."""
+        logits: Tensor = self.captioner(ids, pictures)
+        return logits
+
+    def _batches(self, images: np.ndarray) -> Iterator[np.ndarray]:
+        step = self._image_batch()
+        for first in range(0, len(images), step):
+            yield images[first : first + step]
 
     def _pixels(self, images: np.ndarray) -> Tensor:
         """uint8 (B, H, W, 3) → what the vision towers take, on their device."""
@@ -204,7 +201,7 @@ class BlipReader:
         return self.stem(pixels) if self.stem else pixels
 
     def _image_batch(self) -> int:
-        patches = self.retrieval.vision_model.embeddings.num_patches
+        patches = self.captioner.vision_model.embeddings.num_patches
         return max(1, min(128, PATCHES // patches))
 
     def _by_length(
@@ -255,19 +252,3 @@ def load_preprocessor(folder: Path) -> Preprocessor:
         raise UserError(f"{path}: no such file") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: expected JSON with image_mean and image_std") from None
-
-
-def load_thresholds(folder: Path) -> MatchThresholds:
-    """The thresholds of a BLIP's folder; the published ones where it has none of its own.
-
-    Raises:
-        UserError: the file says nothing of them.
-    """
-    path = folder / THRESHOLDS
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return MatchThresholds(float(values["captions"]), float(values["passages"]))
-    except FileNotFoundError:
-        return PUBLISHED
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: expected JSON with captions and passages") from None

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.models.blip_reader import PUBLISHED, MatchThresholds
+from pipeline.models.blip_thresholds import PUBLISHED, MatchThresholds
 from pipeline.training.blip import BlipTask
 
 OTHERS = 4  # captions of other pictures that each picture stands beside

@@ -1,108 +1,65 @@
-"""BLIP's retrieval model by torch alone: the same weights, names and numbers as transformers'.
-
-`transformers.BlipForImageTextRetrieval` is the specification, and trains; importing it takes twice
-as long as importing torch, which is most of the time that a person waits for a picture. This one
-only reads (`tests/test_blip_reader.py` holds both to the same bits).
-"""
+"""BLIP's layers by torch alone: the same weights, names and numbers as transformers'."""
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pipeline.errors import UserError
+Shapes = Mapping[str, torch.Size]  # of a checkpoint's weights, by their names
 
 
-class BlipRetrieval(nn.Module):
-    """A vision tower, a text encoder that may look at its pictures, and three heads."""
+class TextTower(nn.Module):
+    """BERT; its layers may attend to a picture between self-attention and feed-forward."""
 
-    def __init__(self, config: dict[str, Any], shapes: dict[str, torch.Size]) -> None:
+    def __init__(self, config: dict[str, Any], shapes: Shapes, *, at: str) -> None:
         """Build it without weights.
 
         Args:
-            config: what transformers wrote; what it left out is as in its `BlipConfig`.
-            shapes: of the weights, by their names; they tell all sizes but the heads'.
+            config: of a text model, as transformers wrote it.
+            shapes: they tell all sizes but the heads', and whether it looks at pictures.
+            at: where its own weights' names begin.
         """
-        super().__init__()
-        text, vision = config["text_config"], config["vision_config"]
-        self.decode_id = int(text.get("bos_token_id", 30522))
-        if {part.get("hidden_act", "gelu") for part in (text, vision)} != {"gelu"}:
-            raise ValueError("hidden_act: only gelu is known")
-        self.text_encoder = TextEncoder(text, shapes)
-        self.vision_model = VisionTower(vision, shapes)
-        width = shapes["text_proj.weight"]  # (D, C)
-        self.text_proj = nn.Linear(width[1], width[0])
-        self.vision_proj = nn.Linear(shapes["vision_proj.weight"][1], width[0])
-        self.itm_head = nn.Linear(width[1], 2)
-
-    @property
-    def device(self) -> torch.device:
-        """Where it is."""
-        return self.text_proj.weight.device
-
-    @classmethod
-    def from_pretrained(cls, folder: Path) -> BlipRetrieval:
-        """Load a checkpoint of `transformers.BlipForImageTextRetrieval`.
-
-        Raises:
-            UserError: a file is missing, or of another model.
-        """
-        try:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            weights = load_file(folder / "model.safetensors")
-            model = cls(config, {name: value.shape for name, value in weights.items()})
-            model.load_state_dict(weights)
-        except FileNotFoundError as error:
-            raise UserError(f"{error.filename}: no such file") from None
-        except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{folder}: no checkpoint of {cls.__name__}: {reason}") from None
-        return model.eval()
-
-
-class TextEncoder(nn.Module):
-    """BERT whose layers may attend to a picture between self-attention and feed-forward."""
-
-    def __init__(self, config: dict[str, Any], shapes: dict[str, torch.Size]) -> None:
         super().__init__()
         heads, eps = config["num_attention_heads"], config.get("layer_norm_eps", 1e-12)
-        at = "text_encoder.encoder.layer.{}"
         self.embeddings = nn.ModuleDict(
             {
-                name: nn.Embedding(*shapes[f"text_encoder.embeddings.{name}.weight"])
+                name: nn.Embedding(*shapes[f"{at}.embeddings.{name}.weight"])
                 for name in ("word_embeddings", "position_embeddings")
             }
         )
-        width = shapes["text_encoder.embeddings.LayerNorm.weight"][0]
+        width = shapes[f"{at}.embeddings.LayerNorm.weight"][0]
         self.embeddings["LayerNorm"] = nn.LayerNorm(width, eps=eps)
-        layers = [
-            TextLayer(
-                heads=heads,
-                eps=eps,
-                query=shapes[f"{at.format(number)}.crossattention.self.query.weight"],
-                seen=shapes[f"{at.format(number)}.crossattention.self.key.weight"][1],
-                inner=shapes[f"{at.format(number)}.intermediate.dense.weight"][0],
-            )
-            for number in range(_count(shapes, at))
-        ]
+        layers = []
+        for layer in _layers(shapes, f"{at}.encoder.layer"):
+            keys = shapes.get(f"{layer}.crossattention.self.key.weight")
+            inner = shapes[f"{layer}.intermediate.dense.weight"][0]
+            seen = None if keys is None else keys[1]
+            layers.append(TextLayer(width, heads=heads, eps=eps, inner=inner, seen=seen))
         self.encoder = nn.ModuleDict({"layer": nn.ModuleList(layers)})
 
-    def forward(self, ids: Tensor, present: Tensor, pictures: Tensor | None) -> list[Tensor]:
-        """The states (B, T, C) of ids (B, T): the words' own, then each layer's."""
+    @property
+    def words(self) -> Tensor:
+        """The table (V, C) of words."""
+        return cast("nn.Embedding", self.embeddings["word_embeddings"]).weight
+
+    def forward(self, ids: Tensor, heeded: Tensor, pictures: Tensor | None) -> list[Tensor]:
+        """The states (B, T, C) of ids (B, T): the words' own, then each layer's.
+
+        Args:
+            heeded: bool, broadcast to (B, heads, T, T): may a token (row) heed another (column)?
+            pictures: (B, P, C) states that they stand beside, if they do.
+        """
         table = self.embeddings
         places = torch.arange(ids.shape[1], device=ids.device)[None]
         x = table["word_embeddings"](ids) + table["position_embeddings"](places)  # (B, T, C)
         x = table["LayerNorm"](x)
-        hidden = torch.zeros(present.shape, device=x.device, dtype=x.dtype)
-        hidden = hidden.masked_fill(~present, torch.finfo(x.dtype).min)[:, None, None]
+        hidden = torch.zeros(heeded.shape, device=x.device, dtype=x.dtype)
+        hidden = hidden.masked_fill(~heeded, torch.finfo(x.dtype).min)
         states = [x]
         for layer in cast("nn.ModuleList", self.encoder["layer"]):
             states.append(layer(states[-1], hidden, pictures))
@@ -112,11 +69,12 @@ class TextEncoder(nn.Module):
 class TextLayer(nn.Module):
     """Self-attention, attention to the picture if there is one, feed-forward; norms come after."""
 
-    def __init__(self, *, heads: int, eps: float, query: torch.Size, seen: int, inner: int) -> None:
+    def __init__(self, width: int, *, heads: int, eps: float, inner: int, seen: int | None) -> None:
+        """Build it for pictures' states of width `seen`; None: for texts alone."""
         super().__init__()
-        width = query[1]
         self.attention = Attention(width, width, heads=heads, eps=eps)
-        self.crossattention = Attention(width, seen, heads=heads, eps=eps)
+        if seen is not None:
+            self.crossattention = Attention(width, seen, heads=heads, eps=eps)
         self.intermediate = nn.ModuleDict({"dense": nn.Linear(width, inner)})
         self.output = Output(inner, width, eps=eps)
 
@@ -125,6 +83,37 @@ class TextLayer(nn.Module):
         if pictures is not None:
             x = self.crossattention(x, pictures, None)
         return cast("Tensor", self.output(F.gelu(self.intermediate["dense"](x)), x))
+
+
+class WordHead(nn.Module):
+    """States (B, T, C) → logits (B, T, V) of the next word, by the table that words are read by."""
+
+    def __init__(self, config: dict[str, Any], shapes: Shapes, *, at: str) -> None:
+        super().__init__()
+        inner, width = shapes[f"{at}.transform.dense.weight"]
+        norm = nn.LayerNorm(inner, eps=config.get("layer_norm_eps", 1e-12))
+        self.transform = nn.ModuleDict({"dense": nn.Linear(width, inner), "LayerNorm": norm})
+        self.bias = nn.Parameter(torch.empty(shapes[f"{at}.bias"]))
+
+    def forward(self, x: Tensor, words: Tensor) -> Tensor:
+        x = self.transform["LayerNorm"](F.gelu(self.transform["dense"](x)))
+        return F.linear(x, words, self.bias)
+
+
+class TextDecoder(nn.Module):
+    """A text tower whose tokens heed those before alone, and what it says comes next."""
+
+    def __init__(self, config: dict[str, Any], shapes: Shapes, *, at: str) -> None:
+        super().__init__()
+        self.bert = TextTower(config, shapes, at=f"{at}.bert")
+        head = WordHead(config, shapes, at=f"{at}.cls.predictions")
+        self.cls = nn.ModuleDict({"predictions": head})
+
+    def forward(self, ids: Tensor, pictures: Tensor) -> Tensor:
+        length = ids.shape[1]
+        before = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()
+        states = self.bert(ids, before[None, None], pictures)[-1]
+        return cast("Tensor", self.cls["predictions"](states, self.bert.words))
 
 
 class Attention(nn.Module):
@@ -170,21 +159,15 @@ class Output(nn.Module):
 class VisionTower(nn.Module):
     """ViT (https://arxiv.org/abs/2010.11929): patches and a class token; norms come before."""
 
-    def __init__(self, config: dict[str, Any], shapes: dict[str, torch.Size]) -> None:
+    def __init__(self, config: dict[str, Any], shapes: Shapes) -> None:
         super().__init__()
         heads, eps = config["num_attention_heads"], config.get("layer_norm_eps", 1e-5)
         self.image_size = int(config["image_size"])
         self.embeddings = Patches(shapes)
         width = shapes["vision_model.post_layernorm.weight"][0]
-        at = "vision_model.encoder.layers.{}"
         layers = [
-            VisionLayer(
-                width,
-                heads=heads,
-                eps=eps,
-                inner=shapes[f"{at.format(number)}.mlp.fc1.weight"][0],
-            )
-            for number in range(_count(shapes, at))
+            VisionLayer(width, heads=heads, eps=eps, inner=shapes[f"{layer}.mlp.fc1.weight"][0])
+            for layer in _layers(shapes, "vision_model.encoder.layers")
         ]
         self.encoder = nn.ModuleDict({"layers": nn.ModuleList(layers)})
         self.post_layernorm = nn.LayerNorm(width, eps=eps)
@@ -199,7 +182,7 @@ class VisionTower(nn.Module):
 class Patches(nn.Module):
     """Pictures (B, 3, S, S) → (B, 1 + patches, C), the class token first, places added."""
 
-    def __init__(self, shapes: dict[str, torch.Size]) -> None:
+    def __init__(self, shapes: Shapes) -> None:
         super().__init__()
         width, channels, side, _ = shapes["vision_model.embeddings.patch_embedding.weight"]
         places = shapes["vision_model.embeddings.position_embedding"]
@@ -237,9 +220,9 @@ class VisionLayer(nn.Module):
         return cast("Tensor", self.mlp["fc2"](inner) + x)
 
 
-def _count(shapes: dict[str, torch.Size], at: str) -> int:
-    """How many layers of a name there are weights of."""
-    number = 0
-    while any(name.startswith(at.format(number) + ".") for name in shapes):
-        number += 1
-    return number
+def _layers(shapes: Shapes, at: str) -> list[str]:
+    """The names of the layers that there are weights of, from the first on."""
+    names: list[str] = []
+    while any(name.startswith(f"{at}.{len(names)}.") for name in shapes):
+        names.append(f"{at}.{len(names)}")
+    return names
