@@ -50,7 +50,7 @@ def task(pairs: list[Pair], images: Path, **changes) -> BlipTask:
 def test_captions_belong_to_every_picture_that_bears_them(pairs, images):
     matches = load(pairs, images)
     assert len(matches) == 18
-    assert len(matches.captions.ids) == 6
+    assert len(matches.captions) == 6
     pictures, captions = matches.captions_of.draw(torch.arange(18))
     belong = matches.matching(pictures, captions)
     assert torch.equal(belong, captions[:, None] == captions)
@@ -81,9 +81,9 @@ def test_a_picture_without_a_caption_still_tells_what_it_does_not_match(pairs, i
 
 
 def test_passages_count_only_where_some_do_not_match(pairs, images):
-    assert len(load(pairs, images).passages.ids) == 18
+    assert len(load(pairs, images).passages) == 18
     always = [dataclasses.replace(pair, match="YES") for pair in pairs]
-    assert len(load(always, images).passages.ids) == 0
+    assert len(load(always, images).passages) == 0
 
 
 def test_pictures_of_rare_things_come_several_times_in_an_epoch_and_no_picture_is_left_out():

@@ -7,7 +7,7 @@ import torch
 
 from pipeline.data.tokenizer import train_tokenizer
 from pipeline.sample.titles import TITLES, parse
-from pipeline.training.blip_data import Texts
+from pipeline.training.blip_data import TextTable
 from pipeline.training.blip_settings import NegativeShares
 from pipeline.training.negatives import ChangedCaptions, draw_negatives, negative_weights
 
@@ -15,12 +15,12 @@ APPLES = ["Jonathan apples", "Apples", "apples Jonathan", "Red Jonathan apples",
 NOTHING = {"even": 0.0, "hard": 0.0, "same_label": 0.0, "changed": 0.0}
 
 
-def texts(lines: list[str]) -> Texts:
-    return Texts.of(lines, train_tokenizer(lines * 2, vocab_size=2000, max_length=32))
+def texts(lines: list[str]) -> TextTable:
+    return TextTable.of(lines, train_tokenizer(lines * 2, vocab_size=2000, max_length=32))
 
 
 def weights_of(lines: list[str], doubtful_weight: float) -> torch.Tensor:
-    captions = texts(lines)
+    captions = texts(lines)[torch.arange(len(lines))]
     own = torch.eye(len(lines), dtype=torch.bool)
     return negative_weights(captions, captions, own, doubtful_weight=doubtful_weight)
 

@@ -62,6 +62,8 @@ class MappedRows:
         wanted = torch.arange(len(self))[rows] if isinstance(rows, slice) else rows
         if len(wanted) and not 0 <= int(wanted.min()) <= int(wanted.max()) < len(self):
             raise IndexError(f"rows {wanted.min()} to {wanted.max()} of {len(self)}")
+        if len(self._parts) == 1:
+            return self._parts[0][wanted]
         found = torch.zeros(len(wanted), *self.shape[1:], dtype=self._parts[0].dtype)
         holders = torch.searchsorted(self._ends, wanted, right=True)
         for holder in holders.unique().tolist():

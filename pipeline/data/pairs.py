@@ -181,3 +181,13 @@ class Picked(Sequence[Pair]):
         if isinstance(row, slice):
             return Picked(self._pairs, self._rows[row])
         return self._pairs[int(self._rows[row])]
+
+
+class TextsOf:
+    """Every caption and passage of pairs, to be iterated over as often as one likes."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self._pairs = pairs
+
+    def __iter__(self) -> Iterator[str]:
+        return (text for pair in self._pairs for text in (pair.caption, pair.text) if text)

@@ -29,25 +29,27 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int, max_length: int) -
     """Learn WordPiece (https://arxiv.org/abs/1609.08144) from texts; accents are kept, case is not.
 
     Args:
+        texts: iterated over twice, one text in memory at a time.
         vocab_size: at most so many pieces, special tokens and single characters included (these
             are never left out, so a small number may be passed over).
         max_length: tokens of a text, `[CLS]` and `[SEP]` included, that the model will take.
     """
     from transformers import BertTokenizer
 
-    texts = [normalise(text) for text in texts]
     blank = BertTokenizer(strip_accents=False).backend_tokenizer
     trained = Tokenizer(WordPiece(unk_token="[UNK]"))
     trained.normalizer, trained.pre_tokenizer = blank.normalizer, blank.pre_tokenizer
-    normalised = "".join(blank.normalizer.normalize_str(text) for text in texts)
-    letters = sorted(set(normalised) - {c for c in normalised if c.isspace()})
+    used: set[str] = set()
+    for text in texts:
+        used.update(blank.normalizer.normalize_str(normalise(text)))
+    letters = sorted(letter for letter in used if not letter.isspace())
     # The trainer would number the pieces of single characters in the order of a randomly seeded
     # hash map, and break ties by these numbers: named beforehand, they and all else stay the same.
     first = [*BERT_SPECIALS, *letters, *(f"##{letter}" for letter in letters)]
     trainer = WordPieceTrainer(
         vocab_size=max(vocab_size - 2, len(first)), special_tokens=first, show_progress=False
     )
-    trained.train_from_iterator(texts, trainer)
+    trained.train_from_iterator(map(normalise, texts), trainer)
     vocab = trained.get_vocab()
     vocab |= {DECODE: len(vocab), ENCODE: len(vocab) + 1}
     return BertTokenizer(

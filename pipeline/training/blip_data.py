@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import BertTokenizer
 
 from pipeline.data.mapped_images import Images, MappedImages
-from pipeline.data.pairs import Pair
+from pipeline.data.pairs import Pair, Picked, of_split
 from pipeline.data.pixels import Pixels
-from pipeline.data.tokenizer import padded, token_ids
+from pipeline.data.tokenizer import token_ids
 from pipeline.errors import UserError
 
+AT_A_TIME = 4096  # texts that are tokenised
+NONE = -1
+OF_PAIR = np.dtype(
+    {
+        "names": ["picture", "caption", "thing", "match", "mismatch", "labelled"],
+        "formats": ["i8", "i8", "i8", "?", "?", "?"],
+    }
+)
 MOST_REPEATS = 6.0  # of a picture in an epoch
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Token ids (N, T) int64 of N texts and their mask (N, T) bool, True = a token."""
+    """Token ids (N, T) int64 of a batch's N texts and their mask (N, T) bool, True = a token."""
 
     ids: Tensor
     present: Tensor
-
-    @classmethod
-    def of(cls, texts: Sequence[str], tokenizer: BertTokenizer) -> Texts:
-        """Tokenise texts once and for all."""
-        return cls(*padded(token_ids(tokenizer, texts), pad=tokenizer.pad_token_id))
-
-    def __getitem__(self, rows: Tensor) -> Texts:
-        present = self.present[rows]
-        longest = int(present.sum(1).max()) if len(rows) else 1
-        return Texts(self.ids[rows, :longest], present[:, :longest])
 
     def to(self, device: torch.device) -> Texts:
         """The same on another device."""
@@ -41,22 +42,65 @@ class Texts:
 
 
 @dataclass(frozen=True)
+class TextTable:
+    """Many tokenised texts, one behind another: two bytes a token, or four of a large vocabulary.
+
+    Attributes:
+        tokens: the ids of all texts.
+        ends: (N,) int64, where in them each text ends.
+        pad: the id that fills up a batch's shorter texts.
+    """
+
+    tokens: Tensor
+    ends: Tensor
+    pad: int
+
+    @classmethod
+    def of(cls, texts: Iterable[str], tokenizer: BertTokenizer) -> TextTable:
+        """Tokenise texts once and for all; they are read once, some at a time."""
+        remaining, parts, lengths = iter(texts), [], array("q")
+        dtype = np.int16 if len(tokenizer) <= np.iinfo(np.int16).max else np.int32
+        while some := list(islice(remaining, AT_A_TIME)):
+            ids = token_ids(tokenizer, some)
+            lengths.extend(map(len, ids))
+            parts.append(np.fromiter(chain.from_iterable(ids), dtype))
+        tokens = np.concatenate([np.empty(0, dtype), *parts])
+        ends = torch.tensor(lengths, dtype=torch.int64).cumsum(0)
+        return cls(torch.from_numpy(tokens), ends, tokenizer.pad_token_id)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, rows: Tensor) -> Texts:
+        starts = torch.where(rows > 0, self.ends[rows - 1], 0)
+        lengths = self.ends[rows] - starts
+        columns = torch.arange(int(lengths.max()) if len(rows) else 1)
+        present = columns < lengths[:, None]
+        ids = torch.full(present.shape, self.pad)
+        ids[present] = self.tokens[(starts[:, None] + columns)[present]].long()
+        return Texts(ids, present)
+
+
+@dataclass(frozen=True)
 class Choice:
     """For each picture, the texts of one sort that go with it; one of them is drawn at a time.
 
     Attributes:
-        table: (pictures, most texts of one) int64, rows of the texts, filled from the left.
-        counts: (pictures,) int64, how many of them count.
+        texts: rows of the texts, those of the first picture first.
+        starts: (pictures,) int64, where in `texts` each picture's are.
+        counts: (pictures,) int64, how many of them.
     """
 
-    table: Tensor
+    texts: Tensor
+    starts: Tensor
     counts: Tensor
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[int]]) -> Choice:
-        """From the text rows of each picture."""
-        table, present = padded(rows, pad=0)
-        return cls(table, present.sum(1))
+    def of(cls, pictures: np.ndarray, texts: np.ndarray, *, count: int) -> Choice:
+        """From a picture and a text that go together, each int64 (M,), of `count` pictures."""
+        order = np.argsort(pictures, kind="stable")
+        counts = torch.from_numpy(np.bincount(pictures, minlength=count))
+        return cls(torch.from_numpy(texts[order]), counts.cumsum(0) - counts, counts)
 
     def draw(self, pictures: Tensor, *, among: Tensor | bool = True) -> tuple[Tensor, Tensor]:
         """One text of each of these pictures that has any, by torch's global generator.
@@ -71,7 +115,7 @@ class Choice:
         counts = self.counts[pictures]
         chosen = (torch.rand(len(pictures)) * counts).long()
         has_text = ((counts > 0) & among).nonzero()[:, 0]
-        return has_text, self.table[pictures[has_text], chosen[has_text]]
+        return has_text, self.texts[self.starts[pictures[has_text]] + chosen[has_text]]
 
 
 def repeated(labels: Tensor, *, below: float) -> Tensor:
@@ -111,9 +155,9 @@ class Matches:
     """
 
     images: Images
-    captions: Texts
+    captions: TextTable
     captions_of: Choice
-    passages: Texts
+    passages: TextTable
     passages_of: Choice
     is_match: Tensor
     labels: Tensor
@@ -136,39 +180,43 @@ class Matches:
         Raises:
             UserError: no picture of the split has a caption.
         """
-        pairs = [pair for pair in pairs if pair.split == split]
-        if not any(pair.caption for pair in pairs):
+        pairs = of_split(pairs, split)
+        names, captions, things = _Numbers(), _Numbers(), _Numbers()
+        facts = (
+            (
+                names[pair.image],
+                captions[pair.caption] if pair.caption else NONE,
+                things[pair.main_object] if pair.main_object else NONE,
+                pair.match == "YES",
+                pair.match == "NO",
+                bool(pair.match and pair.text),
+            )
+            for pair in pairs
+        )
+        of_pairs = np.fromiter(facts, OF_PAIR, len(pairs))
+        has_caption = of_pairs["caption"] != NONE
+        if not has_caption.any():
             raise UserError(f"BLIP: no picture of the {split} split has a caption")
-        has_mismatches = any(pair.match == "NO" for pair in pairs)
-        labelled = [p for p in pairs if p.match and p.text] if has_mismatches else []
-        names = sorted({p.image for p in [*labelled, *(p for p in pairs if p.caption)]})
-        captions = sorted({p.caption for p in pairs if p.caption})
-        picture = {name: row for row, name in enumerate(names)}
-        caption = {text: row for row, text in enumerate(captions)}
-        captions_of: list[set[int]] = [set() for _ in names]
-        passages_of: list[list[int]] = [[] for _ in names]
-        for pair in pairs:
-            if pair.caption:
-                captions_of[picture[pair.image]].add(caption[pair.caption])
-        things: dict[str, int] = {}
-        labels = [-1] * len(names)
-        for pair in pairs:
-            if pair.image in picture and pair.main_object:
-                labels[picture[pair.image]] = things.setdefault(pair.main_object, len(things))
-        for row, pair in enumerate(labelled):
-            passages_of[picture[pair.image]].append(row)
-        known = [
-            p * len(captions) + row for p, rows in enumerate(captions_of) for row in sorted(rows)
-        ]
+        labelled = of_pairs["labelled"] & of_pairs["mismatch"].any()
+        shown, picture_rows = names.ordered(of_pairs["picture"][has_caption | labelled])
+        told, caption_rows = captions.ordered(of_pairs["caption"][has_caption])
+        picture = picture_rows[of_pairs["picture"]]
+        known = np.unique(
+            picture[has_caption] * len(told) + caption_rows[of_pairs["caption"][has_caption]]
+        )
+        labels = np.full(len(shown), NONE)
+        has_thing = (picture != NONE) & (of_pairs["thing"] != NONE)
+        labels[picture[has_thing]] = of_pairs["thing"][has_thing]  # of several the last counts
+        passages = np.flatnonzero(labelled)
         return cls(
-            images=MappedImages.of(pixels, names),
-            captions=Texts.of(captions, tokenizer),
-            captions_of=Choice.of([sorted(rows) for rows in captions_of]),
-            passages=Texts.of([p.text for p in labelled], tokenizer),
-            passages_of=Choice.of(passages_of),
-            is_match=torch.tensor([p.match == "YES" for p in labelled], dtype=torch.bool),
-            labels=torch.tensor(labels),
-            known=torch.tensor(known),
+            images=MappedImages.of(pixels, shown),
+            captions=TextTable.of(told, tokenizer),
+            captions_of=Choice.of(known // len(told), known % len(told), count=len(shown)),
+            passages=TextTable.of((pair.text for pair in Picked(pairs, passages)), tokenizer),
+            passages_of=Choice.of(picture[passages], np.arange(len(passages)), count=len(shown)),
+            is_match=torch.from_numpy(of_pairs["match"][passages]),
+            labels=torch.from_numpy(labels),
+            known=torch.from_numpy(known),
         )
 
     def __len__(self) -> int:
@@ -180,5 +228,21 @@ class Matches:
 
     def is_known(self, pictures: Tensor, captions: Tensor) -> Tensor:
         """Whether each of these captions describes the picture at its side: bool."""
-        keys = pictures * len(self.captions.ids) + captions
-        return torch.isin(keys, self.known.to(keys.device))
+        keys = (pictures * len(self.captions) + captions).cpu()
+        places = torch.searchsorted(self.known, keys).clamp(max=len(self.known) - 1)
+        return (self.known[places] == keys).to(pictures.device)
+
+
+class _Numbers(dict[str, int]):
+    """Texts, each with a number of its own, in the order in which they are first asked for."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self)
+        return self[text]
+
+    def ordered(self, used: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """The texts of these numbers, sorted, and of every number its place there, or `NONE`."""
+        texts, rows = list(self), np.full(len(self), NONE)
+        order = sorted(np.unique(used).tolist(), key=texts.__getitem__)
+        rows[order] = np.arange(len(order))
+        return [texts[number] for number in order], rows

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.data.pairs import Pair
+from pipeline.data.pairs import Pair, TextsOf
 from pipeline.models.blip_sizes import BlipSizes
 from pipeline.params import Section
 from pipeline.progress import say
@@ -90,9 +90,10 @@ class BlipSettings(TrainingSettings, BlipSizes):
             blip.set_search(max_length=self.caption_max_length, num_beams=self.num_beams)
             say(f"BLIP goes on from {pretrained}, whose own sizes count, not those of params.yaml")
             return blip
-        texts = [text for pair in pairs for text in (pair.caption, pair.text) if text]
         return self.build(
-            train_tokenizer(texts, vocab_size=self.vocab_size, max_length=self.max_text_length)
+            train_tokenizer(
+                TextsOf(pairs), vocab_size=self.vocab_size, max_length=self.max_text_length
+            )
         )
 
     def build(self, tokenizer: BertTokenizer) -> BlipCheckpoint:

@@ -33,7 +33,7 @@ def choose_thresholds(task: BlipTask) -> MatchThresholds:
             places, own = val.captions_of.draw(pictures)
             scores["own"].append(task.objectives.probabilities(seen[places], val.captions[own]))
             for _ in range(OTHERS):
-                rows = torch.randint(len(val.captions.ids), (len(places),))
+                rows = torch.randint(len(val.captions), (len(places),))
                 strange = ~val.is_known(pictures[places], rows)
                 scores["others"].append(
                     task.objectives.probabilities(

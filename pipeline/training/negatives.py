@@ -14,7 +14,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from pipeline.training.blip_data import Texts
+from pipeline.training.blip_data import Texts, TextTable
 from pipeline.training.blip_settings import NegativeShares
 
 NEAREST = 16  # captions that stand for a caption changed in something
@@ -69,6 +69,15 @@ def _words(texts: Texts) -> Tensor:
     return inside
 
 
+def _has(texts: Texts, pieces: int) -> csr_array:
+    """(texts, pieces): 1.0 where a piece stands in a text, once or more."""
+    words = _words(texts)
+    rows, ids = words.nonzero()[:, 0].numpy(), texts.ids[words].numpy()
+    has = csr_array((np.ones(len(rows)), (rows, ids)), shape=(len(texts.ids), pieces))
+    has.data[:] = 1
+    return has
+
+
 def draw_negatives(
     similarity: Tensor, weights: Tensor, same_label: Tensor, shares: NegativeShares
 ) -> tuple[Tensor, Tensor]:
@@ -107,7 +116,7 @@ class ChangedCaptions:
     """For each caption of a split others of it that say nearly the same: one thing is changed.
 
     Attributes:
-        table: (captions, K) int64, rows of captions.
+        table: (captions, K) int32, rows of captions.
         weights: (captions, K) float, how likely each is drawn; 0: never.
     """
 
@@ -115,43 +124,40 @@ class ChangedCaptions:
     weights: Tensor
 
     @classmethod
-    def of(cls, captions: Texts, *, doubtful_weight: float) -> ChangedCaptions:
+    def of(cls, captions: TextTable, *, doubtful_weight: float) -> ChangedCaptions:
         """Find the captions that share the most pieces with each (Dice's coefficient).
 
         What is changed of a caption may be changed in many ways or in few, its colour say and its
         number: each is drawn as often.
         """
-        words = _words(captions)
-        rows, ids = words.nonzero()[:, 0].numpy(), captions.ids[words].numpy()
-        shape = (len(captions.ids), int(ids.max(initial=0)) + 1)
-        has = csr_array((np.ones(len(rows)), (rows, ids)), shape=shape)
-        has.data[:] = 1  # a piece that stands twice counts once
-        sizes = has.sum(axis=1)
+        pieces = int(captions.tokens.max()) + 1
         generator = np.random.default_rng(0)
         # The pieces that two captions share, as one number: sums of these are exact in float64.
-        names = generator.integers(1, 1 << 40, size=shape[1]).astype(np.float64)
-        among = np.arange(shape[0])
+        names = generator.integers(1, 1 << 40, size=pieces).astype(np.float64)
+        every = among = np.arange(len(captions))
         if len(among) > AMONG:
             among = np.sort(generator.choice(among, AMONG, replace=False))
+        others = _has(captions[torch.from_numpy(among)], pieces)
+        sizes = others.sum(axis=1)
         most = min(NEAREST, len(among))
         tables, weights = [], []
-        for first in range(0, shape[0], CHUNK):
-            part = has[first : first + CHUNK]
-            shared = (part @ has[among].T).toarray()
-            own = sizes[first : first + CHUNK, None]
-            less, more = shared == sizes[among], shared == own
-            score = 2 * shared / np.maximum(own + sizes[among], 1)
+        for first in range(0, len(every), CHUNK):
+            part = _has(captions[torch.from_numpy(every[first : first + CHUNK])], pieces)
+            shared = (part @ others.T).toarray()
+            own = part.sum(axis=1)[:, None]
+            less, more = shared == sizes, shared == own
+            score = 2 * shared / np.maximum(own + sizes, 1)
             score[less & more] = -1  # the caption itself
             score += 1e-3 * generator.random(score.shape)  # many are as near
             near = np.argpartition(-score, most - 1, axis=1)[:, :most]
             order = np.argsort(-np.take_along_axis(score, near, axis=1), axis=1)
             near = np.take_along_axis(near, order, axis=1)
-            kept = ((part * names) @ has[among].T).toarray()
+            kept = ((part * names) @ others.T).toarray()
             signature = np.take_along_axis(kept, near, axis=1)
             alike = (signature[:, :, None] == signature[:, None, :]).sum(axis=2)
             allowed = np.where(less | more, doubtful_weight, 1.0)
             allowed[(less & more) | (shared == 0)] = 0
-            tables.append(among[near])
+            tables.append(among[near].astype(np.int32))
             weights.append(np.take_along_axis(allowed, near, axis=1) / alike)
         return cls(
             torch.from_numpy(np.concatenate(tables)),
@@ -169,4 +175,4 @@ class ChangedCaptions:
         if not len(places):
             return places, places
         chosen = weights[places].multinomial(1)
-        return places, self.table[captions[places]].gather(1, chosen)[:, 0]
+        return places, self.table[captions[places]].gather(1, chosen)[:, 0].long()
