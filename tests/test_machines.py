@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills groups of
 
 STAGES = yaml.load(ROOT / "dvc.yaml")["stages"]
 BEFORE = list(STAGES)[: list(STAGES).index("dump_codes")]
+STEPS = 60  # of a training that is disturbed before it ends
 SMALL = [sys.executable, str(ROOT / "tests" / "small_shares.py")]
 
 
@@ -73,7 +74,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two folders of one project in which all maps were done by one process."""
     root = tmp_path_factory.mktemp("machines")
     first, second = root / "first", root / "second"
-    make_project(first)
+    make_project(first, vqvae={"steps": STEPS})
     for stage in STAGES:
         if stage in BEFORE or stage in MAPS or stage in ("train_decoder", "train_pixelsnail"):
             end(start(first, *SMALL, stage))
