@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.data.tokenizer import train_tokenizer
+from pipeline.data.tokenizer import padded, token_ids, train_tokenizer
 from pipeline.sample.titles import TITLES, parse
 from pipeline.training.blip_data import TextTable
 from pipeline.training.blip_settings import NegativeShares
@@ -23,6 +23,19 @@ def weights_of(lines: list[str], doubtful_weight: float) -> torch.Tensor:
     captions = texts(lines)[torch.arange(len(lines))]
     own = torch.eye(len(lines), dtype=torch.bool)
     return negative_weights(captions, captions, own, doubtful_weight=doubtful_weight)
+
+
+def test_a_batch_of_texts_is_padded_as_if_it_alone_had_been_tokenised():
+    tokenizer = train_tokenizer(APPLES, vocab_size=2000, max_length=32)
+    table = TextTable.of(iter(APPLES), tokenizer)
+    assert table.tokens.dtype == torch.int16
+    for rows in ([0, 1, 4], [3, 0, 3], [1], []):
+        ids, present = padded(
+            token_ids(tokenizer, [APPLES[row] for row in rows]), pad=tokenizer.pad_token_id
+        )
+        found = table[torch.tensor(rows, dtype=torch.int64)]
+        assert torch.equal(found.ids, ids if rows else torch.zeros(0, 1, dtype=torch.int64))
+        assert torch.equal(found.present, present if rows else torch.zeros(0, 1).bool())
 
 
 def test_a_text_that_says_less_or_more_is_doubtful_and_the_same_words_are_no_negative():

@@ -51,7 +51,7 @@ def join_shards(parts: Sequence[Path], folders: Mapping[Path, int]) -> None:
         parts: its folders, in the order of the shards; they stay as they are.
         folders: to write, and the size of the pictures of each.
     """
-    names = [np.load(part / NAMES) for part in parts]
+    names = [np.asarray(np.lib.format.open_memmap(part / NAMES, mode="r")) for part in parts]
     for folder, size in folders.items():
         with replacing(folder) as aside:
             aside.mkdir(parents=True)

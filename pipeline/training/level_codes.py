@@ -39,4 +39,4 @@ class LevelCodes:
 
     def shifts(self, rows: Tensor, device: torch.device) -> Tensor:
         """How far the views of some rows are shifted, in pixels down and to the right: (B, 2)."""
-        return self.captioned.shifts[rows].to(device)
+        return self.captioned.shifts[rows].long().to(device)
