@@ -130,6 +130,18 @@ def report(
 
 
 @app.command()
+def pictures(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")] = Path("pictures"),
+    *,
+    run: Annotated[Path, typer.Option(help="Whose pictures.")] = Path(),
+) -> None:
+    """Unpack the pictures that a run learns from, to look at them."""
+    from apps.pictures import unpack
+
+    print(f"{folder}  {unpack(run, folder)} pictures")
+
+
+@app.command()
 def export(
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
     *,

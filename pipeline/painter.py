@@ -142,6 +142,7 @@ class Painter:
         samples: int = 1,
         seed: int = 0,
         strict: bool = True,
+        condition: TextCondition | None = None,
         **changes: Any,
     ) -> list[Painting]:
         """Paint each prompt `samples` times; no prompt, no picture.
@@ -154,6 +155,8 @@ class Painter:
             settings: None: those that the models were judged with.
             strict: refuse a prompt that cannot be painted as it stands; else one that is too long
                 is cut, as the texts of training are.
+            condition: what BLIP makes of the prompts; None: it is asked. Beside other prompts its
+                last bits may be others.
             changes: settings by name that are to differ: `guidance_scale=3.0`.
 
         Raises:
@@ -171,7 +174,7 @@ class Painter:
             prompts = [prompts]
         if strict:
             self.blip.check_prompts(prompts)
-        return self._paint(list(prompts), settings, samples=samples, seed=seed)
+        return self._paint(list(prompts), settings, samples=samples, seed=seed, condition=condition)
 
     def repaint(
         self,
@@ -218,13 +221,15 @@ class Painter:
         *,
         samples: int,
         seed: int,
+        condition: TextCondition | None = None,
         around: Around | None = None,
     ) -> list[Painting]:
         prompts = [normalise(join_surrogates(prompt)) for prompt in prompts]
         if not prompts:
             return []
         draw = self.prior.drawing(settings)
-        condition = self.blip.embed_texts(prompts)
+        if condition is None:
+            condition = self.blip.embed_texts(prompts)
         drawn = [
             (row, sample, candidate)
             for row in range(len(prompts))

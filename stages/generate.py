@@ -43,14 +43,17 @@ def main() -> None:
     painter = Painter.from_folders(**parts, device=own_device())
     painter.blip.check_prompts(settings.prompts)
 
-    def paint(some: Sequence[str], path: Path) -> None:
-        # A data set's captions may be whole passages: they are cut here as they were in training.
+    # A data set's captions may be whole passages: they are cut here as they were in training.
+    condition = painter.blip.embed_texts(prompts)
+
+    def paint(some: slice, path: Path) -> None:
         paintings = painter.paint(
-            some,
+            prompts[some],
             settings,
             samples=settings.samples_per_prompt,
             seed=derive_seed(seed, settings.draw),
             strict=False,
+            condition=condition[some],
         )
         save_draws(paintings, path)
 
@@ -76,7 +79,7 @@ def main() -> None:
     do_in_shares(
         "generate",
         {
-            f"{first:09d}": partial(paint, prompts[first : first + length])
+            f"{first:09d}": partial(paint, slice(first, first + length))
             for first in range(0, len(prompts), length)
         },
         label="shares of paintings",

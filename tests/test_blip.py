@@ -21,6 +21,7 @@ from pipeline.errors import UserError
 from pipeline.models.blip import Blip
 from pipeline.models.blip_checkpoint import CLIP_MEAN, CLIP_STD, BlipCheckpoint, grid_positions
 from pipeline.models.blip_reader import BlipReader
+from pipeline.models.blip_sizes import picture_size
 from pipeline.models.blip_stem import BlipStem
 
 VOCABULARY = Path(__file__).parents[2] / "shared/pretrained/bert-base-uncased/vocab.txt"
@@ -287,6 +288,17 @@ def test_a_checkpoint_of_full_width_from_hugging_face_goes_the_same_road(tmp_pat
     assert blip.match(IMAGES[:1], TEXTS[:1]).shape == (1,)
     blip.checkpoint.set_search(max_length=4, num_beams=1)
     assert len(blip.caption(IMAGES[:1])) == 1
+
+
+@pytest.mark.parametrize("stem_channel", [0, 4])
+def test_the_size_of_its_pictures_is_read_without_loading_it(tmp_path: Path, stem_channel: int):
+    checkpoint = build(stem_channel=stem_channel)
+    checkpoint.save(tmp_path / "blip")
+    assert picture_size(tmp_path / "blip") == checkpoint.image_size == 16
+    assert picture_size(tmp_path) is None
+    (tmp_path / "blip" / "retrieval" / "config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"config\.json: does not say how large pictures are"):
+        picture_size(tmp_path / "blip")
 
 
 def write_like_salesforce(path: Path, *, layers: int) -> None:

@@ -18,7 +18,7 @@ OLD = ("compare", "gate", "profile", "spread")
 
 
 def test_the_commands_are_those_that_are_documented_and_the_old_names():
-    named = ["paint", "repaint", "report", "export", "doctor", "demo", *OLD]
+    named = ["paint", "repaint", "report", "pictures", "export", "doctor", "demo", *OLD]
     assert sorted(COMMANDS) == sorted(named)
     text = (ROOT / "docs/command.md").read_text(encoding="utf-8")
     assert all(f"codebrush {name}" in text for name in COMMANDS)

@@ -128,28 +128,30 @@ def test_a_machine_that_is_lost_costs_the_share_that_it_was_at(
 def test_a_training_goes_on_when_a_machine_that_was_lost_is_back(
     machines: list[Path], shared: dict[str, str]
 ) -> None:
-    """Elastic: the one that is left waits for the other, and both go on from the checkpoint."""
+    """Elastic: the host of the rendezvous waits for the other; both go on from the checkpoint."""
 
-    def machine(folder: Path, port: int) -> subprocess.Popen[str]:
+    def machine(folder: Path, port: int, *, is_host: bool) -> subprocess.Popen[str]:
         told: dict[str, Any] = {
             "--nnodes": 2, "--nproc-per-node": 1, "--rdzv-backend": "c10d",
             "--rdzv-id": port, "--rdzv-endpoint": f"127.0.0.1:{port}", "--max-restarts": 3,
+            "--rdzv-conf": f"is_host={is_host}",
         }  # fmt: skip
         options = [f"{key}={value}" for key, value in told.items()]
         command = [sys.executable, "-m", "torch.distributed.run", *options]
         return start(folder, *command, "-m", "stages", "train_vqvae", **shared)
 
-    forget(machines[0], "train_vqvae")
+    first, second = machines
+    forget(first, "train_vqvae")
     port = _free_port()
-    end(*[machine(folder, port) for folder in machines])
-    undisturbed = outs(machines[0], "train_vqvae")
-    forget(machines[0], "train_vqvae")
+    end(machine(first, port, is_host=True), machine(second, port, is_host=False))
+    undisturbed = outs(first, "train_vqvae")
+    forget(first, "train_vqvae")
     port = _free_port()
-    first, lost = (machine(folder, port) for folder in machines)
+    left, lost = machine(first, port, is_host=True), machine(second, port, is_host=False)
     _wait_for_checkpoint(Path(shared["CODEBRUSH_SCRATCH"]))
     kill(lost)
-    end(first, machine(machines[1], port))
-    assert outs(machines[0], "train_vqvae") == undisturbed
+    end(left, machine(second, port, is_host=False))
+    assert outs(first, "train_vqvae") == undisturbed
 
 
 def _free_port() -> int:

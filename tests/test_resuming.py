@@ -68,7 +68,7 @@ def test_another_param_code_input_or_command_is_another_run(project, file, conte
 
 
 def test_a_dep_may_name_a_param(project):
-    (project / "dvc.yaml").write_text(DVC_YAML.replace("code.py", "${vqvae.n_embed}.py"))
+    (project / "dvc.yaml").write_text(DVC_YAML.replace("code.py", "'${vqvae.n_embed}.py'"))
     (project / "8.py").write_text("one")
     before = fingerprint("paint")
     (project / "8.py").write_text("two")

@@ -14,8 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from pipeline.errors import UserError
 from pipeline.sealing import check_file, read_manifest, seal_folder
@@ -150,9 +152,23 @@ def seal_pixels(folder: Path, names: Sequence[np.ndarray], *, size: int) -> None
     """
     every = np.concatenate(names)
     rows = np.argsort(every, kind="stable")
-    np.save(folder / NAMES, every[rows])
-    np.save(folder / ROWS, rows.astype(np.int32 if len(rows) < 2**31 else np.int64))
+    save_array(folder / NAMES, every[rows])
+    save_array(folder / ROWS, rows.astype(np.int32 if len(rows) < 2**31 else np.int64))
     seal_folder(folder, size=size, shards=[len(part) for part in names])
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """`numpy.save`, which would not say that it is the disk that is full."""
+    with path.open("wb") as stream:
+        start_array(stream, array.dtype, array.shape)
+        stream.write(np.ascontiguousarray(array).data)
+
+
+def start_array(stream: BinaryIO, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
+    """Write what stands before the elements in an `.npy` file."""
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
 
 
 def _mapped(path: Path) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.data.decoding import MOST_PIXELS, decode
 from pipeline.data.images import square
 from pipeline.data.picture_shards import names_in, pictures_in
-from pipeline.data.pixels import NAMES, seal_pixels, shard_name
+from pipeline.data.pixels import NAMES, save_array, seal_pixels, shard_name, start_array
 from pipeline.files import place_copy, replacing
 
 
@@ -33,15 +33,12 @@ def resize_shard(shard: Path, to: Path, sizes: Collection[int]) -> None:
     names, sizes = names_in(shard), sorted(set(sizes))
     with replacing(to) as aside:
         aside.mkdir()
-        np.save(aside / NAMES, np.array([name.encode() for name in names]))
+        save_array(aside / NAMES, np.array([name.encode() for name in names]))
         with ExitStack() as files:
             streams = [files.enter_context((aside / f"{s}.npy").open("wb")) for s in sizes]
             for stream, size in zip(streams, sizes, strict=True):
                 # Written, not mapped: where a disk is full, a map ends in SIGBUS.
-                np.lib.format.write_array_header_1_0(
-                    stream,
-                    {"descr": "|u1", "fortran_order": False, "shape": (len(names), size, size, 3)},
-                )
+                start_array(stream, np.uint8, (len(names), size, size, 3))
             for squares in _squares(pictures_in(shard), sizes):
                 for stream, pixels in zip(streams, squares, strict=True):
                     stream.write(pixels.tobytes())
@@ -54,7 +51,7 @@ def join_shards(parts: Sequence[Path], folders: Mapping[Path, int]) -> None:
         parts: its folders, in the order of the shards; they stay as they are.
         folders: to write, and the size of the pictures of each.
     """
-    names = [np.lib.format.open_memmap(part / NAMES, mode="r") for part in parts]
+    names = [np.asarray(np.lib.format.open_memmap(part / NAMES, mode="r")) for part in parts]
     for folder, size in folders.items():
         with replacing(folder) as aside:
             aside.mkdir(parents=True)
