@@ -117,7 +117,8 @@ def report(
     page.say("## BLIP's opinion")
     page.say(
         "BLIP reads the prompt for the prior, conditions it and picks the draw: what follows is "
-        "one model's opinion of its own work."
+        "one model's opinion of its own work. Its captions pick the best of n, so of these they "
+        "are no measure."
     )
     page.table(
         ("measure", *BLIP_COLUMNS.values()),
