@@ -1,4 +1,6 @@
-"""That torch repeats itself, tried where two threads would add in either order; slow bfloat16."""
+"""That torch repeats itself, tried where two threads would add in either order; slow bfloat16;
+whose accelerator is whose.
+"""
 
 import subprocess
 import sys
@@ -6,7 +8,8 @@ import sys
 import pytest
 import torch
 
-from pipeline.devices import best_device, warn_of_emulation
+from pipeline import devices
+from pipeline.devices import best_device, own_device, warn_of_emulation
 
 PROGRAM = """
 import hashlib, torch
@@ -44,3 +47,15 @@ def test_bfloat16_without_instructions_for_it_is_told(
     warn_of_emulation(precision)
     captured = capsys.readouterr()
     assert ("many times slower" in captured.out + captured.err) == said
+
+
+@pytest.mark.parametrize(("rank", "index"), [(None, 0), ("3", 3), ("5", 1)])
+def test_processes_of_a_machine_take_an_accelerator_each(rank, index, monkeypatch):
+    monkeypatch.setattr(devices, "best_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 4)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    assert own_device() == torch.device("cuda", index)
+    monkeypatch.setattr(devices, "best_device", lambda: torch.device("cpu"))
+    assert own_device() == torch.device("cpu")
