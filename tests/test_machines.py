@@ -7,9 +7,7 @@ of models and one scratch folder.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -17,12 +15,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tiny import ENVIRONMENT, ROOT, make_project, yaml
 
 from stages.__main__ import MACHINE, MAPS, PINNED, PREPARED
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills groups of processes")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills what launchers started")
 
 STAGES = yaml.load(ROOT / "dvc.yaml")["stages"]
 BEFORE = list(STAGES)[: list(STAGES).index("dump_codes")]
@@ -31,16 +30,19 @@ SMALL = [sys.executable, str(ROOT / "tests" / "small_shares.py")]
 
 
 def start(folder: Path, *command: str, **environment: str) -> subprocess.Popen[str]:
-    """A process of a stage, prepared as the launcher prepares it, leader of a group of its own."""
+    """A process of a stage, prepared as the launcher prepares it."""
     given = {**ENVIRONMENT, **MACHINE, **PINNED, PREPARED: "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**given, "PYTHONPATH": str(folder), **environment}, start_new_session=True,
+        env={**given, "PYTHONPATH": str(folder), **environment},
     )  # fmt: skip
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
+    """SIGKILL to a process and to all below it: torchrun's have sessions of their own."""
+    first = psutil.Process(process.pid)
+    for each in [first, *first.children(recursive=True)]:
+        each.kill()
     process.communicate()
 
 
