@@ -70,18 +70,21 @@ def save_paintings(
 
 def save_draws(paintings: Sequence[Painting], path: Path) -> None:
     """Write what was painted, bare, to one file."""
-    draws, matches = ([getattr(p, name) for p in paintings] for name in ("draws", "matches"))
     named = json.dumps([[painting.prompt, painting.sample] for painting in paintings])
-    save_file({"draws": np.stack(draws), "matches": np.stack(matches)}, path, {"paintings": named})
+    tensors = {
+        "draws": np.stack([painting.draws for painting in paintings]),
+        "likelihoods": np.stack([painting.likelihoods for painting in paintings]),
+    }
+    save_file(tensors, path, {"paintings": named})
 
 
 def load_draws(path: Path) -> Iterator[Painting]:
     """Read what `save_draws` wrote."""
     with safe_open(path, framework="numpy") as file:
         named = json.loads(file.metadata()["paintings"])
-        tensors = file.get_tensor("draws"), file.get_tensor("matches")
-    for (prompt, sample), draws, matches in zip(named, *tensors, strict=True):
-        yield Painting(prompt, sample, draws, matches)
+        tensors = file.get_tensor("draws"), file.get_tensor("likelihoods")
+    for (prompt, sample), draws, likelihoods in zip(named, *tensors, strict=True):
+        yield Painting(prompt, sample, draws, likelihoods)
 
 
 def file_name(prompt: str, sample: int) -> str:
