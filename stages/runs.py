@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pipeline.errors import UserError
 from pipeline.files import remove
 from pipeline.params import read_yaml
 from pipeline.provenance import COMPUTING
@@ -45,7 +46,7 @@ def fingerprint(stage: str, **facts: Any) -> str:
     whole = {
         "cmd": entry["cmd"],
         "params": {key: _lookup(params, key) for key in entry["params"]},
-        "deps": {dep: _digest(Path(_resolved(dep, params))) for dep in entry["deps"]},
+        "deps": {dep: _dep_digest(Path(_resolved(dep, params))) for dep in entry["deps"]},
         "versions": {name: version(name) for name in COMPUTING},
         "device": _device(),
         **facts,
@@ -73,6 +74,15 @@ def _lookup(params: dict[str, Any], key: str) -> Any:
     for part in key.split("."):
         value = value[part]
     return value
+
+
+def _dep_digest(path: Path) -> str:
+    try:
+        return _digest(path)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{error.filename}: no such file; a stage before this one makes it"
+        ) from None
 
 
 def _digest(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The English MUSTI, on pictures that servers on this machine make, through all ten stages."""
+"""The English MUSTI, on pictures that servers on this machine make, through all stages."""
 
 from __future__ import annotations
 

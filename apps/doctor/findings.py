@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import psutil
 
 from apps.doctor.finding import Finding
 from apps.doctor.repository import repository
+from pipeline.cores import cores_here
 from pipeline.download.pretrained import FETCH, OFF
 from pipeline.errors import UserError
 from pipeline.params import read_yaml
@@ -59,13 +59,6 @@ def _threads(wanted: int) -> Finding:
     if wanted < cores:
         says += "; more threads are faster, and sum to other bytes"
     return Finding("processor", says)
-
-
-def cores_here() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _instructions(wanted: str) -> Finding:

@@ -163,7 +163,8 @@ def _pairs() -> list[Pair]:
 
 def _blip(settings: BlipSettings) -> BlipTask:
     side, pairs = settings.image_size, _pairs()
-    with TemporaryDirectory() as folder:
+    # Windows removes no file that is mapped.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         checkpoint = settings.start(pairs, pretrained=Path(folder) / "none")
         np.save(Path(folder) / shard_name(0), _noise(side))
         seal_pixels(Path(folder), [np.array([p.image.encode() for p in pairs])], size=side)

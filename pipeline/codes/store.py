@@ -44,7 +44,7 @@ class Record(NamedTuple):
 
     Attributes:
         codes: (h, w) of any integer type.
-        filename: of the picture, in the images folder.
+        filename: of the picture, in its shard.
         id: of the pair whose picture and caption were encoded.
         view: 0 for the picture as it is, 1 and up for shifted ones.
         shift: of the view, in pixels down and to the right.

@@ -31,7 +31,7 @@ class ImageEmbeddings:
     """What BLIP sees in pictures.
 
     Attributes:
-        index: rows of the pictures, by their file names in the images folder.
+        index: rows of the pictures, by their names in the shards.
         vectors: (N, D) float32, L2-normalised.
     """
 

@@ -24,7 +24,7 @@ class Pair:
 
     Attributes:
         id: unique in the table.
-        image: file name in the images folder; several pairs may share it.
+        image: its name in the shards of pictures; several pairs may share it.
         split: "train", "val" or "test".
         caption: what the picture may be painted from; "" for none. A picture's pairs never repeat a
             caption, so a loop over the pairs that have one meets each (picture, caption) once.

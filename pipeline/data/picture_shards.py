@@ -36,7 +36,7 @@ def write_shards(folder: Path, pictures: Mapping[str, Path]) -> None:
     names = list(pictures)
     for number, places in enumerate(shards(names)):
         shard = folder / f"{number:05d}.tar"
-        with tarfile.open(shard, "w", format=tarfile.USTAR_FORMAT) as tar:
+        with tarfile.open(shard, "w:", format=tarfile.USTAR_FORMAT) as tar:
             for name in names[places.start : places.stop]:
                 data = pictures[name].read_bytes()
                 if not _is_of(name, data):

@@ -23,7 +23,7 @@ from pipeline.errors import UserError
 from pipeline.sealing import check_file, read_manifest, seal_folder
 
 NAMES, ROWS = "names.npy", "rows.npy"
-MAPPED = 256  # shards at a time: each takes one of the files that a process may have open
+MAPPED = 64  # shards at a time: each takes one of the files that a process may have open
 LOOKED_UP = 65_536  # names at a time
 
 

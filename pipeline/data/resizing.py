@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.cores import cores_here
 from pipeline.data.decoding import MOST_PIXELS, decode
 from pipeline.data.images import square
 from pipeline.data.picture_shards import names_in, pictures_in
@@ -51,7 +51,8 @@ def join_shards(parts: Sequence[Path], folders: Mapping[Path, int]) -> None:
         parts: its folders, in the order of the shards; they stay as they are.
         folders: to write, and the size of the pictures of each.
     """
-    names = [np.asarray(np.lib.format.open_memmap(part / NAMES, mode="r")) for part in parts]
+    # Copied: each map would take one of the files that a process may have open.
+    names = [np.array(np.lib.format.open_memmap(part / NAMES, mode="r")) for part in parts]
     for folder, size in folders.items():
         with replacing(folder) as aside:
             aside.mkdir(parents=True)
@@ -69,7 +70,7 @@ def _squares(
         image = decode(data, max_pixels=MOST_PIXELS, checked=True).image
         return [square(image, size) for size in sizes]
 
-    cores = os.cpu_count() or 1
+    cores = cores_here()
     waiting: deque[Future[list[np.ndarray]]] = deque()
     with ThreadPoolExecutor(max_workers=cores) as pool:
         for _, data in pictures:

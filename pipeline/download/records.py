@@ -71,7 +71,7 @@ class Record:
 
     @property
     def image(self) -> str:
-        """The picture's name in the images folder; two locations of the same bytes share it."""
+        """The picture's name in the shards; two locations of the same bytes share it."""
         return self.picture.name if self.picture is not None else ""
 
     def leave_out(self, reason: str, detail: str = "") -> None:
