@@ -21,8 +21,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipeline.data.pairs import Pair
-from pipeline.download.dedupe import near_duplicate_groups
+from pipeline.download.dedupe import Signatures, near_duplicate_groups
 from pipeline.download.fetch import FetchError
 from pipeline.download.pictures import Location, Picture, bring, examine, locate
 from pipeline.download.records import Annotations, Record, Refused, distinct, read_records
@@ -69,10 +71,10 @@ def take_in(
         refused += bad
 
     _choose(records, settings, seed)
-    _get_pictures(records, settings, store)
+    signatures = _get_pictures(records, settings, store)
     _fold_repeated(_kept(records))
     pictures = {r.image: r.picture for r in _kept(records) if r.picture is not None}
-    groups = _near_duplicates(pictures, settings.near_duplicate_distance)
+    groups = _near_duplicates(pictures, signatures, settings.near_duplicate_distance)
     _keep_test_apart(_kept(records), groups)
     # A row that repeats a picture's text still bears witness to its title.
     _set_titles([r for r in records if r.kept or r.reason == "repeated"], settings)
@@ -120,12 +122,15 @@ def _choose(records: Sequence[Record], settings: Data, seed: int) -> None:
                 record.leave_out("limit", f"{settings.limit} of {len(order)} pictures stay")
 
 
-def _get_pictures(records: Sequence[Record], settings: Data, store: DownloadStore) -> None:
+def _get_pictures(records: Sequence[Record], settings: Data, store: DownloadStore) -> Signatures:
     """Rule 5: find, fetch and decode."""
     wanted = [r.location for r in _kept(records) if r.location is not None]
     sources = bring(dict.fromkeys(wanted), store, settings.http)
-    pictures = examine(
-        sources, max_pixels=settings.max_pixels, placeholder_urls=settings.placeholder_urls
+    pictures, signatures = examine(
+        sources,
+        max_pixels=settings.max_pixels,
+        placeholder_urls=settings.placeholder_urls,
+        folder=store.folder,
     )
     for at, picture in pictures.items():
         if at.url and sources[at].path is not None and not picture.name:
@@ -137,6 +142,7 @@ def _get_pictures(records: Sequence[Record], settings: Data, store: DownloadStor
             record.leave_out(picture.source.reason, picture.source.detail)
         else:
             record.detail = picture.source.detail
+    return signatures
 
 
 def _location(record: Record) -> Location:
@@ -160,11 +166,13 @@ def _fold_repeated(records: Sequence[Record]) -> None:
         kept.labels = distinct([*kept.labels, *record.labels])
 
 
-def _near_duplicates(pictures: dict[str, Picture], distance: int) -> dict[str, str]:
+def _near_duplicates(
+    pictures: dict[str, Picture], signatures: Signatures, distance: int
+) -> dict[str, str]:
     """Picture → its group, which bears the first of its members' names."""
     names = sorted(pictures)
-    signatures = [pictures[name].signature for name in names]
-    groups = near_duplicate_groups([s for s in signatures if s is not None], distance)
+    rows = np.array([pictures[name].row for name in names], dtype=np.int64)
+    groups = near_duplicate_groups(signatures, rows, distance)
     return {name: names[group] for name, group in zip(names, groups, strict=True)}
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 
 from pipeline.data.decoding import ImageError, decode
 from pipeline.data.images import content_name
-from pipeline.download.dedupe import Signature, signature
+from pipeline.download.dedupe import Signatures
 from pipeline.download.downloads import Downloads
 from pipeline.download.fetch import FetchError, clean_url
 from pipeline.download.settings import Http
@@ -61,12 +61,12 @@ class Picture:
     Attributes:
         source: where the bytes are and how they came; with a reason if they are no picture.
         name: of the picture from here on, made of the bytes' hash; "" without a picture.
-        signature: what `dedupe` compares; None without a picture.
+        row: among the signatures that `dedupe` compares; -1 without a picture.
     """
 
     source: Brought
     name: str = ""
-    signature: Signature | None = None
+    row: int = -1
 
 
 def locate(image: str, base: str | Path) -> Location:
@@ -159,8 +159,8 @@ def _file(path: Path, max_bytes: int) -> Brought:
 
 
 def examine(
-    sources: Mapping[Location, Brought], *, max_pixels: int, placeholder_urls: int
-) -> dict[Location, Picture]:
+    sources: Mapping[Location, Brought], *, max_pixels: int, placeholder_urls: int, folder: Path
+) -> tuple[dict[Location, Picture], Signatures]:
     """Decode every picture to its end, a few at a time.
 
     Args:
@@ -168,10 +168,14 @@ def examine(
         max_pixels: see `decode_image`.
         placeholder_urls: the same bytes at more locations than this are what a server shows instead
             of a picture ("no access"), and are left out; 0: never.
+        folder: for the signatures.
     """
     paths = sorted({source.path for source in sources.values() if source.path is not None})
 
-    def look(path: Path) -> Picture:
+    signatures = Signatures(max(len(paths), 1), folder)
+
+    def look(row: int) -> Picture:
+        path = paths[row]
         try:
             data = path.read_bytes()
             decoded = decode(data, max_pixels=max_pixels)
@@ -180,11 +184,12 @@ def examine(
         except OSError as error:
             return Picture(Brought(None, "no_file", error.strerror or "cannot be read"))
         name = f"{content_name(data)}.{decoded.ending}"
-        return Picture(Brought(path, detail=decoded.note), name, signature(decoded.image))
+        signatures.put(row, decoded.image)
+        return Picture(Brought(path, detail=decoded.note), name, row)
 
     # As many at a time as there are cores: each holds one picture, decoded, in memory.
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        looks = progress(pool.map(look, paths), total=len(paths), label="decoding")
+        looks = progress(pool.map(look, range(len(paths))), total=len(paths), label="decoding")
         seen: dict[Path, Picture] = dict(zip(paths, looks, strict=True))
 
     pictures = {}
@@ -196,7 +201,7 @@ def examine(
             notes = "; ".join(note for note in (source.detail, picture.source.detail) if note)
             picture = replace(picture, source=replace(source, detail=notes))
         pictures[at] = picture
-    return _without_placeholders(pictures, placeholder_urls)
+    return _without_placeholders(pictures, placeholder_urls), signatures
 
 
 def _without_placeholders(
