@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -83,3 +84,13 @@ def test_plain_and_tiny_pictures_make_no_trouble(tmp_path: Path) -> None:
     assert groups == [0, 0, 0]
     assert groups_of(images[:1], tmp_path) == [0]
     assert groups_of([], tmp_path) == []
+
+
+def test_what_pictures_are_compared_by_is_on_the_disk_and_leaves_no_file(tmp_path: Path) -> None:
+    tracemalloc.start()
+    signatures = Signatures(20_000, tmp_path)
+    signatures.put(19_999, paint("a"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert signatures.thumbnails.nbytes > 80_000_000 > 4_000_000 > peak
+    assert not list(tmp_path.iterdir())

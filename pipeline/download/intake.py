@@ -17,9 +17,10 @@ The rules in their order, with the `reason` that the report gives a row:
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 
@@ -133,10 +134,11 @@ def _get_pictures(records: Sequence[Record], settings: Data, store: DownloadStor
         folder=store.folder,
     )
     for at, picture in pictures.items():
-        if at.url and sources[at].path is not None and not picture.name:
+        if at.url and sources[at].file and not picture.name:
             store.forget(at.url)  # perhaps the server does better the next time
     for record in _kept(records):
         picture = pictures[_location(record)]
+        record.location = None  # the picture knows its file
         record.picture, record.status = picture, picture.source.status
         if not picture.name:
             record.leave_out(picture.source.reason, picture.source.detail)
@@ -153,17 +155,23 @@ def _location(record: Record) -> Location:
 
 def _fold_repeated(records: Sequence[Record]) -> None:
     """Rule 6."""
-    first: dict[tuple[str, str, str, str], Record] = {}
-    for record in records:
-        key = (record.file.part, record.image, record.row.language, record.text)
-        kept = first.setdefault(key, record)
-        if kept is record:
-            continue
-        record.leave_out("repeated", f"same picture and text as id {kept.row.id}")
-        if {kept.label, record.label} == {"YES", "NO"}:
-            record.detail += "; their labels contradict each other, YES stands"
-        kept.label = min(kept.label, record.label, key=LABEL_ORDER.index)
-        kept.labels = distinct([*kept.labels, *record.labels])
+    for rows in _by_picture(records):
+        first: dict[tuple[str, str, str], Record] = {}
+        for record in rows:
+            kept = first.setdefault((record.file.part, record.row.language, record.text), record)
+            if kept is record:
+                continue
+            record.leave_out("repeated", f"same picture and text as id {kept.row.id}")
+            if {kept.label, record.label} == {"YES", "NO"}:
+                record.detail += "; their labels contradict each other, YES stands"
+            kept.label = min(kept.label, record.label, key=LABEL_ORDER.index)
+            kept.labels = distinct([*kept.labels, *record.labels])
+
+
+def _by_picture(records: Sequence[Record]) -> Iterator[list[Record]]:
+    """Each picture's records, in their order."""
+    for _, rows in groupby(sorted(records, key=attrgetter("image")), key=attrgetter("image")):
+        yield list(rows)
 
 
 def _near_duplicates(
@@ -188,33 +196,34 @@ def _keep_test_apart(records: Sequence[Record], groups: dict[str, str]) -> None:
 
 def _set_titles(records: Sequence[Record], settings: Data) -> None:
     """Give all rows of one picture and language the same title; `choose_title` has the rule."""
-    by_picture: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in records:
-        by_picture[record.image, record.row.language].append(record)
-    for rows in by_picture.values():
-        titles = [(normalise_title(r.row.title), r.row.subtask1_label) for r in rows]
-        title = choose_title(
-            [t for t, label in titles if label not in settings.mismatch_labels],
-            [t for t, label in titles if label in settings.mismatch_labels],
-        )
-        for record in rows:
-            record.title = title
+    for of_picture in _by_picture(records):
+        for language in {record.row.language for record in of_picture}:
+            rows = [record for record in of_picture if record.row.language == language]
+            titles = [(normalise_title(r.row.title), r.row.subtask1_label) for r in rows]
+            title = choose_title(
+                [t for t, label in titles if label not in settings.mismatch_labels],
+                [t for t, label in titles if label in settings.mismatch_labels],
+            )
+            for record in rows:
+                # The very same object where it is equal: texts are most of what rows hold.
+                record.title = record.text if title == record.text else title
 
 
 def _set_captions(records: Sequence[Record], settings: Data) -> None:
     """Give rows whose pictures may be painted from text their caption, once a picture."""
-    seen: set[tuple[str, str]] = set()
-    for record in records:
-        if record.label not in settings.caption_labels:
-            continue
-        caption = {
-            "title": record.title,
-            "text": record.text,
-            "title_or_text": record.title or record.text,
-        }[settings.caption]
-        if (record.image, caption) not in seen:
-            seen.add((record.image, caption))
-            record.caption = caption
+    for rows in _by_picture(records):
+        seen: set[str] = set()
+        for record in rows:
+            if record.label not in settings.caption_labels:
+                continue
+            caption = {
+                "title": record.title,
+                "text": record.text,
+                "title_or_text": record.title or record.text,
+            }[settings.caption]
+            if caption not in seen:
+                seen.add(caption)
+                record.caption = caption
 
 
 def _set_splits(
