@@ -17,6 +17,7 @@ The rules in their order, with the `reason` that the report gives a row:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -44,14 +45,14 @@ class Intake:
     Attributes:
         records: the rows in the schema, kept or not.
         refused: the rows that are not.
-        groups: each kept picture's group of near-duplicates, by file name.
+        group_sizes: how many pictures of the table each group of near-duplicates has.
         pairs: the table.
         pictures: those of the table, once each, in the order in which it first names them.
     """
 
     records: list[Record]
     refused: list[Refused]
-    groups: dict[str, str]
+    group_sizes: list[int]
     pairs: list[Pair]
     pictures: list[Picture]
 
@@ -89,7 +90,7 @@ def take_in(
     return Intake(
         records,
         refused,
-        {name: groups[name] for name in sorted(names)},
+        list(Counter(groups[name] for name in names).values()),
         pairs,
         [pictures[name] for name in names],
     )

@@ -29,7 +29,7 @@ def report_rows(intake: Intake) -> Iterator[dict[str, Any]]:
 
     The id is the source's own, a whole number or a text; the pairs have whole numbers.
     """
-    entries = [*intake.records, *intake.refused]
+    entries: list[Record | Refused] = [*intake.records, *intake.refused]
     files = list(dict.fromkeys(entry.file.name for entry in entries))
     entries.sort(key=lambda entry: (files.index(entry.file.name), _number(entry)))
     return map(_report_row, entries)
@@ -98,7 +98,6 @@ def kept_share(intake: Intake) -> float:
 def data_metrics(intake: Intake) -> dict[str, Any]:
     """Every count: of what is there, and of what is missing by reason."""
     by_split = {split: [p for p in intake.pairs if p.split == split] for split in SPLITS}
-    sizes = Counter(intake.groups.values())
     labels = Counter({"YES": "yes", "NO": "no", "": "unknown"}[p.match] for p in intake.pairs)
     return {
         "rows": len(intake.records) + len(intake.refused),
@@ -109,8 +108,8 @@ def data_metrics(intake: Intake) -> dict[str, Any]:
         "labels": {name: labels[name] for name in ("yes", "no", "unknown")},
         "left_out": reasons(intake),
         "near_duplicates": {
-            "pictures": sum(size for size in sizes.values() if size > 1),
-            "largest_group": max(sizes.values(), default=0),
+            "pictures": sum(size for size in intake.group_sizes if size > 1),
+            "largest_group": max(intake.group_sizes, default=0),
         },
     }
 
