@@ -200,9 +200,12 @@ def examine(
             picture = Picture(replace(picture.source, status=source.status))
         elif picture.name:
             notes = "; ".join(note for note in (source.detail, picture.source.detail) if note)
-            picture = Picture(replace(source, detail=notes), picture.name, picture.row)
+            same = notes == source.detail
+            source = source if same else replace(source, detail=notes)
+            picture = Picture(source, picture.name, picture.row)
         pictures[at] = picture
-    return _without_placeholders(pictures, placeholder_urls), signatures
+    _leave_out_placeholders(pictures, placeholder_urls)
+    return pictures, signatures
 
 
 def _in_turn(
@@ -222,15 +225,10 @@ def _in_turn(
             call.cancel()
 
 
-def _without_placeholders(
-    pictures: dict[Location, Picture], placeholder_urls: int
-) -> dict[Location, Picture]:
+def _leave_out_placeholders(pictures: dict[Location, Picture], placeholder_urls: int) -> None:
     counts = Counter(picture.name for picture in pictures.values() if picture.name)
-    left = {}
     for at, picture in pictures.items():
         count = counts[picture.name] if picture.name else 0
         if placeholder_urls and count > placeholder_urls:
             told = f"the same bytes at {count} places"
-            picture = Picture(Brought("", "placeholder", told, picture.source.status))
-        left[at] = picture
-    return left
+            pictures[at] = Picture(Brought("", "placeholder", told, picture.source.status))
