@@ -15,8 +15,8 @@ from pipeline.download.tally import (
     data_metrics,
     flat,
     headlines,
-    report_table,
     summary,
+    write_report,
 )
 from pipeline.files import replacing, write_json, write_tsv
 from pipeline.params import SEED, load_section
@@ -37,14 +37,13 @@ def main() -> None:
         intake = take_in(files, settings, seed=seed, store=store)
         for line in summary(intake):
             say(line)
-        with replacing(layout.REPORT) as aside:
-            report_table(intake).to_csv(aside, index=False, lineterminator="\n")
+        write_report(layout.REPORT, intake)
         counts = data_metrics(intake)
         write_json(layout.METRICS / "data.json", headlines(counts))
         write_tsv(layout.METRICS / "data.tsv", list(flat(counts)))
         check_enough(intake, min_kept=settings.min_kept)
         with replacing(layout.IMAGES) as aside:
-            write_shards(aside, {p.name: p.source.path for p in intake.pictures if p.source.path})
+            write_shards(aside, {picture.name: picture.source.file for picture in intake.pictures})
         write_pairs(layout.PAIRS, intake.pairs)
         write_prompts(layout.PROMPTS, judged_prompts(intake.pairs, settings))
         bring_pretrained(pretrained, layout.PRETRAINED, store=store, http=settings.http)

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from image_server import TEST_HTTP, encoded, paint
 
 from pipeline.download.intake import Intake, take_in
 from pipeline.download.records import Annotations
 from pipeline.download.settings import Data
 from pipeline.download.store import DownloadStore
+from pipeline.download.tally import COLUMNS, report_rows
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MUSTI = REPOSITORY.parent / "shared" / "data" / "musti" / "musti-train.json"
@@ -106,6 +108,11 @@ def take(
         files.append(Annotations(part, f"{part}.json", folder / f"{part}.json", body))
     with DownloadStore.open(folder / "store") as store:
         return take_in(files, settings(**changes), seed=1, store=store)
+
+
+def report_table(intake: Intake) -> pd.DataFrame:
+    """The report's rows as a table."""
+    return pd.DataFrame(list(report_rows(intake)), columns=COLUMNS)
 
 
 def start_stage(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,19 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from pipeline.data.decoding import decode_image
 from pipeline.download import windows
-from pipeline.download.dedupe import near_duplicate_groups, signature
+from pipeline.download.dedupe import Signatures, near_duplicate_groups
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "pomological" / "images"
 DISTANCE = 16
+
+
+def groups_of(images: Sequence[Image.Image], folder: Path) -> list[int]:
+    signatures = Signatures(max(len(images), 1), folder)
+    for row, image in enumerate(images):
+        signatures.put(row, image)
+    rows = np.arange(len(images))
+    groups: list[int] = near_duplicate_groups(signatures, rows, DISTANCE).tolist()
+    return groups
 
 
 def crop(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
@@ -48,29 +58,39 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 @pytest.mark.parametrize("few", [windows.FEW, 1], ids=["by comparing all", "by sketches"])
 @pytest.mark.parametrize("change", list(CHANGES))
 def test_the_same_picture_is_found_again(
-    change: str, few: int, monkeypatch: pytest.MonkeyPatch
+    change: str, few: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(windows, "FEW", few)
     originals = [paint(f"{n}", size=160) for n in range(30)]
     changed = [CHANGES[change](image) for image in originals]
-    groups = near_duplicate_groups([signature(i) for i in [*originals, *changed]], DISTANCE)
+    groups = groups_of([*originals, *changed], tmp_path)
     assert groups == [*range(30), *range(30)]
 
 
-def test_different_real_paintings_that_look_alike_are_left_apart() -> None:
+def test_different_real_paintings_that_look_alike_are_left_apart(tmp_path: Path) -> None:
     if not REAL.is_dir():
         pytest.skip("needs ../shared/data/pomological")
     files = sorted(REAL.iterdir())[:500]
     images = [decode_image(file.read_bytes(), max_pixels=10**6) for file in files]
-    groups = near_duplicate_groups([signature(image) for image in images], DISTANCE)
+    groups = groups_of(images, tmp_path)
     sizes = np.bincount(groups)
     assert (sizes > 1).sum() <= 2
     assert sizes.max() <= 2
 
 
-def test_plain_and_tiny_pictures_make_no_trouble() -> None:
+def test_plain_and_tiny_pictures_make_no_trouble(tmp_path: Path) -> None:
     images = [Image.new("RGB", size, "white") for size in ((1, 1), (1, 500), (64, 64))]
-    groups = near_duplicate_groups([signature(image) for image in images], DISTANCE)
+    groups = groups_of(images, tmp_path)
     assert groups == [0, 0, 0]
-    assert near_duplicate_groups([signature(images[0])], DISTANCE) == [0]
-    assert near_duplicate_groups([], DISTANCE) == []
+    assert groups_of(images[:1], tmp_path) == [0]
+    assert groups_of([], tmp_path) == []
+
+
+def test_what_pictures_are_compared_by_is_on_the_disk_and_leaves_no_file(tmp_path: Path) -> None:
+    tracemalloc.start()
+    signatures = Signatures(20_000, tmp_path)
+    signatures.put(19_999, paint("a"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert signatures.thumbnails.nbytes > 80_000_000 > 4_000_000 > peak
+    assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from image_server import ImageServer, encoded, paint
-from intakes import row, settings, take
+from intakes import report_table, row, settings, take
 
 from pipeline.data.pairs import Pair
 from pipeline.download.intake import Intake
@@ -20,7 +20,7 @@ from pipeline.download.tally import (
     headlines,
     kept_share,
     reasons,
-    report_table,
+    write_report,
 )
 from pipeline.download.texts import choose_title, normalise_text, normalise_title
 from pipeline.errors import UserError
@@ -271,7 +271,7 @@ def test_a_title_is_the_one_that_most_matching_rows_bear() -> None:
 def test_the_table_keeps_the_report_readable_by_machines(tmp_path: Path) -> None:
     intake = take(tmp_path, [*many(), row(50, "p1.jpg", text='Lines\nand "quotes", commas')])
     path = tmp_path / "report.csv"
-    report_table(intake).to_csv(path, index=False, lineterminator="\n")
+    write_report(path, intake)
     import pandas as pd
 
     table = pd.read_csv(path, keep_default_na=False)
@@ -281,6 +281,18 @@ def test_the_table_keeps_the_report_readable_by_machines(tmp_path: Path) -> None
     assert json.loads(json.dumps(counts))["pairs"]["train"] > 0
     assert {"count": "pairs.train", "value": counts["pairs"]["train"]} in list(flat(counts))
     assert set(headlines(counts)) == {"rows", "kept_share", "pictures"}
+
+
+@pytest.mark.parametrize("odd", [None, "1979.486.1"])
+def test_the_report_s_bytes_are_those_of_a_table_written_at_once(
+    tmp_path: Path, odd: str | None
+) -> None:
+    quoted = [row(50, "p1.jpg", text='"Lines"\nand\rmore, é'), row(51, "no.jpg")]
+    intake = take(tmp_path, [*many(), *quoted, {**row(52, "p2.jpg"), "id": odd}, row(50, "p3.jpg")])
+    write_report(tmp_path / "report.csv", intake)
+    table = report_table(intake).astype({"http_status": "Int64"})
+    expected = table.to_csv(index=False, lineterminator="\n").encode()
+    assert (tmp_path / "report.csv").read_bytes() == expected
 
 
 def test_a_profile_that_was_not_used_is_told_beside_its_picture(tmp_path: Path) -> None:

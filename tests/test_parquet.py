@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 from image_server import TEST_HTTP, encoded, paint
-from intakes import settings
+from intakes import report_table, settings
 
 from pipeline.download.intake import Intake, take_in
 from pipeline.download.sources import open_source
 from pipeline.download.store import DownloadStore
-from pipeline.download.tally import report_table
 from pipeline.errors import UserError
 
 COUNT = 12

@@ -14,14 +14,13 @@ from hypothesis import settings as options
 from hypothesis import strategies as st
 from image_server import TEST_HTTP, encoded, paint
 from intakes import data as section
-from intakes import outs, run_stage, settings
+from intakes import outs, report_table, run_stage, settings
 
 from pipeline.data.picture_shards import names_in, shards_in
 from pipeline.download.intake import Intake, take_in
 from pipeline.download.shards import read_webdataset
 from pipeline.download.sources import open_source
 from pipeline.download.store import DownloadStore
-from pipeline.download.tally import report_table
 from pipeline.errors import UserError
 
 COUNT = 12
@@ -214,7 +213,8 @@ def test_no_damage_to_a_shard_is_a_traceback(
     file = read_webdataset(
         "train", str(path), {}, tmp_path / "unpacked", key="data.webdataset.train", max_bytes=9999
     )
-    rows = json.loads(file.data)["pairs"]
+    assert file.lines is not None
+    rows = [json.loads(line) for line in file.lines.read_text(encoding="utf-8").splitlines()]
     assert len(rows) + len(file.problems) >= 1
     for row in rows:
         assert (tmp_path / "unpacked" / row["__image__"]).is_file()

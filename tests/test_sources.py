@@ -12,14 +12,14 @@ from typing import Any
 import pandas as pd
 import pytest
 from image_server import TEST_HTTP, ImageServer, encoded, paint
-from intakes import row, settings, take
+from intakes import report_table, row, settings, take
 
 from pipeline.data.pairs import Pair
 from pipeline.download.intake import Intake, take_in
 from pipeline.download.pictures import locate
 from pipeline.download.sources import open_source
 from pipeline.download.store import DownloadStore
-from pipeline.download.tally import check_enough, report_table
+from pipeline.download.tally import check_enough, write_report
 from pipeline.errors import UserError
 
 COUNT = 40
@@ -124,8 +124,7 @@ def test_moma_s_table_is_read_by_a_mapping_alone_as_csv_and_as_json(tmp_path: Pa
             pairs = titled(intake)
             pair = pairs["Ferdinandsbrücke Project, Vienna, no. 3"]
             assert (pair.id, pair.objects) == (4, ("Architecture",))  # texts as ids: rows count
-            report = report_table(intake)
-            report.to_csv(tmp_path / "report.csv", index=False)
+            write_report(tmp_path / "report.csv", intake)
             again = pd.read_csv(tmp_path / "report.csv", dtype=str)
             assert again["id"].tolist() == [r["AccessionNumber"] for r in rows]
 

@@ -22,12 +22,12 @@ NAME = re.compile(r"[0-9a-f]+\.[0-9a-z]+")
 END = 2 * tarfile.BLOCKSIZE  # of zeros, at the least, behind the last member
 
 
-def write_shards(folder: Path, pictures: Mapping[str, Path]) -> None:
+def write_shards(folder: Path, pictures: Mapping[str, Path | str]) -> None:
     """Write pictures into shards, one picture in memory at a time.
 
     Args:
         folder: a new one.
-        pictures: for each name, in their order, the file that holds its bytes.
+        pictures: for each name, in their order, the path of the file that holds its bytes.
 
     Raises:
         UserError: a file is no longer what it was when it got its name.
@@ -38,7 +38,7 @@ def write_shards(folder: Path, pictures: Mapping[str, Path]) -> None:
         shard = folder / f"{number:05d}.tar"
         with tarfile.open(shard, "w:", format=tarfile.USTAR_FORMAT) as tar:
             for name in names[places.start : places.stop]:
-                data = pictures[name].read_bytes()
+                data = Path(pictures[name]).read_bytes()
                 if not _is_of(name, data):
                     raise UserError(f"{pictures[name]}: changed while it was read; run it again")
                 header = tarfile.TarInfo(name)

@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 BITS = 256
 CROWD = 128  # hashes with the same band, above which groups are grown instead of all compared
+AT_A_TIME = 4096  # hashes of which bands are cut
 BLOCK = 16  # members of a growing group that the others are compared with at a time
 
 
@@ -33,11 +34,9 @@ def near_groups(hashes: np.ndarray, distance: int) -> np.ndarray:
         int64 (N,): for each hash the smallest index in its group.
     """
     distinct, first, where = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
-    bits = np.unpackbits(distinct.view(np.uint8), axis=1)
     groups = np.arange(len(distinct))
     for band in range(distance + 1 if distance else 0):
-        # Every so manieth bit: neighbours are alike, and a band of them would tell less apart.
-        keys = _packed(bits[:, band :: distance + 1][:, :64])
+        keys = _keys(distinct, band, distance)
         ties = [np.stack([groups, np.arange(len(groups))], axis=1)]
         ties += _ties(distinct, keys, groups, distance)
         groups = connected(len(groups), np.concatenate(ties))
@@ -74,11 +73,15 @@ def connected(count: int, ties: np.ndarray) -> np.ndarray:
     return np.unique(group, return_index=True)[1][group]
 
 
-def _packed(bits: np.ndarray) -> np.ndarray:
-    """Up to 64 bits a row as one number: uint64 (N,)."""
-    keys = np.zeros((len(bits), 8), dtype=np.uint8)
-    packed = np.packbits(bits, axis=1)
-    keys[:, : packed.shape[1]] = packed
+def _keys(hashes: np.ndarray, band: int, distance: int) -> np.ndarray:
+    """A band of hashes, up to 64 of its bits, as one number: uint64 (N,)."""
+    keys = np.zeros((len(hashes), 8), dtype=np.uint8)
+    for start in range(0, len(hashes), AT_A_TIME):
+        here = slice(start, start + AT_A_TIME)
+        bits = np.unpackbits(hashes[here].view(np.uint8), axis=1)
+        # Every so manieth bit: neighbours are alike, and a band of them would tell less apart.
+        packed = np.packbits(bits[:, band :: distance + 1][:, :64], axis=1)
+        keys[here, : packed.shape[1]] = packed
     return keys.view(np.uint64)[:, 0]
 
 

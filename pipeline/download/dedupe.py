@@ -7,56 +7,65 @@ both tests are strict, so that no chain of merely similar pictures grows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import imagehash
 import numpy as np
 from PIL import Image
 
 from pipeline.download.bands import connected, near_groups
+from pipeline.download.on_disk import on_disk
 from pipeline.download.registration import aligned_pairs
-from pipeline.download.windows import thumbnail
+from pipeline.download.windows import SIDE, thumbnail
 
 HASH_SIDE = 16  # 256 bits; with 64 bits, dozens of different watercolours have the same hash
+AT_A_TIME = 1024  # thumbnails that are copied
 
 
-@dataclass(frozen=True, eq=False)  # arrays are not simply equal or not
-class Signature:
-    """What pictures are compared by.
+class Signatures:
+    """What pictures are compared by, 4 KiB a picture, on the disk.
+
+    Args:
+        count: of pictures, one at least.
+        folder: see `on_disk`.
 
     Attributes:
-        hash: uint64 (4,), the 256 bits of `imagehash.phash`.
-        thumbnail: uint8 (64, 64).
+        hashes: uint64 (N, 4), the 256 bits of `imagehash.phash`.
+        thumbnails: uint8 (N, 64, 64).
     """
 
-    hash: np.ndarray
-    thumbnail: np.ndarray
+    def __init__(self, count: int, folder: Path) -> None:
+        self.folder = folder
+        self.hashes = on_disk((count, HASH_SIDE**2 // 64), np.uint64, folder)
+        self.thumbnails = on_disk((count, SIDE, SIDE), np.uint8, folder)
+
+    def put(self, row: int, image: Image.Image) -> None:
+        """Sum a picture up."""
+        bits = imagehash.phash(image, hash_size=HASH_SIDE).hash
+        self.hashes[row] = np.packbits(bits.ravel()).view(np.uint64)
+        self.thumbnails[row] = thumbnail(image)
 
 
-def signature(image: Image.Image) -> Signature:
-    """Sum a picture up in 4 KiB."""
-    bits = imagehash.phash(image, hash_size=HASH_SIDE).hash
-    return Signature(np.packbits(bits.ravel()).view(np.uint64), thumbnail(image))
-
-
-def near_duplicate_groups(signatures: Sequence[Signature], distance: int) -> list[int]:
+def near_duplicate_groups(signatures: Signatures, rows: np.ndarray, distance: int) -> np.ndarray:
     """Put pictures that show the same into groups.
 
     Args:
-        signatures: one for each picture.
+        rows: int64 (N,), which pictures, in an order of their own.
         distance: bits, of 256, in which the hashes of two such pictures may differ.
 
     Returns:
-        For each picture the smallest index in its group.
+        int64 (N,): for each of `rows` the smallest index in its group.
     """
-    if not signatures:
-        return []
-    hashes = np.stack([s.hash for s in signatures])
+    if not len(rows):
+        return np.empty(0, dtype=np.int64)
+    hashes = signatures.hashes[rows]
     near = near_groups(hashes, distance)
     # Copies that have the very same hash are tied by it: one of them stands for all.
     distinct = np.sort(np.unique(hashes, axis=0, return_index=True)[1])
-    aligned = distinct[aligned_pairs(np.stack([signatures[i].thumbnail for i in distinct]))]
+    thumbnails = on_disk((len(distinct), SIDE, SIDE), np.uint8, signatures.folder)
+    for start in range(0, len(distinct), AT_A_TIME):
+        here = slice(start, start + AT_A_TIME)
+        thumbnails[here] = signatures.thumbnails[rows[distinct[here]]]
+    aligned = distinct[aligned_pairs(thumbnails, signatures.folder)]
     tied = np.stack([near, np.arange(len(near))], axis=1)
-    groups: list[int] = connected(len(near), np.concatenate([tied, aligned])).tolist()
-    return groups
+    return connected(len(near), np.concatenate([tied, aligned]))

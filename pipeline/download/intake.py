@@ -17,12 +17,16 @@ The rules in their order, with the `reason` that the report gives a row:
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+
+import numpy as np
 
 from pipeline.data.pairs import Pair
-from pipeline.download.dedupe import near_duplicate_groups
+from pipeline.download.dedupe import Signatures, near_duplicate_groups
 from pipeline.download.fetch import FetchError
 from pipeline.download.pictures import Location, Picture, bring, examine, locate
 from pipeline.download.records import Annotations, Record, Refused, distinct, read_records
@@ -41,14 +45,14 @@ class Intake:
     Attributes:
         records: the rows in the schema, kept or not.
         refused: the rows that are not.
-        groups: each kept picture's group of near-duplicates, by file name.
+        group_sizes: how many pictures of the table each group of near-duplicates has.
         pairs: the table.
         pictures: those of the table, once each, in the order in which it first names them.
     """
 
     records: list[Record]
     refused: list[Refused]
-    groups: dict[str, str]
+    group_sizes: list[int]
     pairs: list[Pair]
     pictures: list[Picture]
 
@@ -69,10 +73,10 @@ def take_in(
         refused += bad
 
     _choose(records, settings, seed)
-    _get_pictures(records, settings, store)
+    signatures = _get_pictures(records, settings, store)
     _fold_repeated(_kept(records))
     pictures = {r.image: r.picture for r in _kept(records) if r.picture is not None}
-    groups = _near_duplicates(pictures, settings.near_duplicate_distance)
+    groups = _near_duplicates(pictures, signatures, settings.near_duplicate_distance)
     _keep_test_apart(_kept(records), groups)
     # A row that repeats a picture's text still bears witness to its title.
     _set_titles([r for r in records if r.kept or r.reason == "repeated"], settings)
@@ -86,7 +90,7 @@ def take_in(
     return Intake(
         records,
         refused,
-        {name: groups[name] for name in sorted(names)},
+        list(Counter(groups[name] for name in names).values()),
         pairs,
         [pictures[name] for name in names],
     )
@@ -120,23 +124,28 @@ def _choose(records: Sequence[Record], settings: Data, seed: int) -> None:
                 record.leave_out("limit", f"{settings.limit} of {len(order)} pictures stay")
 
 
-def _get_pictures(records: Sequence[Record], settings: Data, store: DownloadStore) -> None:
+def _get_pictures(records: Sequence[Record], settings: Data, store: DownloadStore) -> Signatures:
     """Rule 5: find, fetch and decode."""
     wanted = [r.location for r in _kept(records) if r.location is not None]
     sources = bring(dict.fromkeys(wanted), store, settings.http)
-    pictures = examine(
-        sources, max_pixels=settings.max_pixels, placeholder_urls=settings.placeholder_urls
+    pictures, signatures = examine(
+        sources,
+        max_pixels=settings.max_pixels,
+        placeholder_urls=settings.placeholder_urls,
+        folder=store.folder,
     )
     for at, picture in pictures.items():
-        if at.url and sources[at].path is not None and not picture.name:
+        if at.url and sources[at].file and not picture.name:
             store.forget(at.url)  # perhaps the server does better the next time
     for record in _kept(records):
         picture = pictures[_location(record)]
+        record.location = None  # the picture knows its file
         record.picture, record.status = picture, picture.source.status
         if not picture.name:
             record.leave_out(picture.source.reason, picture.source.detail)
         else:
             record.detail = picture.source.detail
+    return signatures
 
 
 def _location(record: Record) -> Location:
@@ -147,24 +156,32 @@ def _location(record: Record) -> Location:
 
 def _fold_repeated(records: Sequence[Record]) -> None:
     """Rule 6."""
-    first: dict[tuple[str, str, str, str], Record] = {}
-    for record in records:
-        key = (record.file.part, record.image, record.row.language, record.text)
-        kept = first.setdefault(key, record)
-        if kept is record:
-            continue
-        record.leave_out("repeated", f"same picture and text as id {kept.row.id}")
-        if {kept.label, record.label} == {"YES", "NO"}:
-            record.detail += "; their labels contradict each other, YES stands"
-        kept.label = min(kept.label, record.label, key=LABEL_ORDER.index)
-        kept.labels = distinct([*kept.labels, *record.labels])
+    for rows in _by_picture(records):
+        first: dict[tuple[str, str, str], Record] = {}
+        for record in rows:
+            kept = first.setdefault((record.file.part, record.row.language, record.text), record)
+            if kept is record:
+                continue
+            record.leave_out("repeated", f"same picture and text as id {kept.row.id}")
+            if {kept.label, record.label} == {"YES", "NO"}:
+                record.detail += "; their labels contradict each other, YES stands"
+            kept.label = min(kept.label, record.label, key=LABEL_ORDER.index)
+            kept.labels = distinct([*kept.labels, *record.labels])
 
 
-def _near_duplicates(pictures: dict[str, Picture], distance: int) -> dict[str, str]:
+def _by_picture(records: Sequence[Record]) -> Iterator[list[Record]]:
+    """Each picture's records, in their order."""
+    for _, rows in groupby(sorted(records, key=attrgetter("image")), key=attrgetter("image")):
+        yield list(rows)
+
+
+def _near_duplicates(
+    pictures: dict[str, Picture], signatures: Signatures, distance: int
+) -> dict[str, str]:
     """Picture → its group, which bears the first of its members' names."""
     names = sorted(pictures)
-    signatures = [pictures[name].signature for name in names]
-    groups = near_duplicate_groups([s for s in signatures if s is not None], distance)
+    rows = np.array([pictures[name].row for name in names], dtype=np.int64)
+    groups = near_duplicate_groups(signatures, rows, distance)
     return {name: names[group] for name, group in zip(names, groups, strict=True)}
 
 
@@ -180,33 +197,34 @@ def _keep_test_apart(records: Sequence[Record], groups: dict[str, str]) -> None:
 
 def _set_titles(records: Sequence[Record], settings: Data) -> None:
     """Give all rows of one picture and language the same title; `choose_title` has the rule."""
-    by_picture: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in records:
-        by_picture[record.image, record.row.language].append(record)
-    for rows in by_picture.values():
-        titles = [(normalise_title(r.row.title), r.row.subtask1_label) for r in rows]
-        title = choose_title(
-            [t for t, label in titles if label not in settings.mismatch_labels],
-            [t for t, label in titles if label in settings.mismatch_labels],
-        )
-        for record in rows:
-            record.title = title
+    for of_picture in _by_picture(records):
+        for language in {record.row.language for record in of_picture}:
+            rows = [record for record in of_picture if record.row.language == language]
+            titles = [(normalise_title(r.row.title), r.row.subtask1_label) for r in rows]
+            title = choose_title(
+                [t for t, label in titles if label not in settings.mismatch_labels],
+                [t for t, label in titles if label in settings.mismatch_labels],
+            )
+            for record in rows:
+                # The very same object where it is equal: texts are most of what rows hold.
+                record.title = record.text if title == record.text else title
 
 
 def _set_captions(records: Sequence[Record], settings: Data) -> None:
     """Give rows whose pictures may be painted from text their caption, once a picture."""
-    seen: set[tuple[str, str]] = set()
-    for record in records:
-        if record.label not in settings.caption_labels:
-            continue
-        caption = {
-            "title": record.title,
-            "text": record.text,
-            "title_or_text": record.title or record.text,
-        }[settings.caption]
-        if (record.image, caption) not in seen:
-            seen.add((record.image, caption))
-            record.caption = caption
+    for rows in _by_picture(records):
+        seen: set[str] = set()
+        for record in rows:
+            if record.label not in settings.caption_labels:
+                continue
+            caption = {
+                "title": record.title,
+                "text": record.text,
+                "title_or_text": record.title or record.text,
+            }[settings.caption]
+            if caption not in seen:
+                seen.add(caption)
+                record.caption = caption
 
 
 def _set_splits(

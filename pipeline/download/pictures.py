@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 
 from pipeline.data.decoding import ImageError, decode
 from pipeline.data.images import content_name
-from pipeline.download.dedupe import Signature, signature
+from pipeline.download.dedupe import Signatures
 from pipeline.download.downloads import Downloads
 from pipeline.download.fetch import FetchError, clean_url
 from pipeline.download.settings import Http
@@ -23,50 +23,51 @@ from pipeline.download.store import DownloadStore
 from pipeline.progress import progress
 
 HAS_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
+QUEUED = 1024  # pictures that wait to be decoded, or to be passed on
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Location:
     """Where a picture is: a URL, or a file on this machine.
 
     Attributes:
         url: as it is asked for; "" for a file.
-        path: of the file; None for a URL.
+        file: its path, as a text, which takes a fourth of a `Path`'s memory; "" for a URL.
     """
 
-    url: str
-    path: Path | None
+    url: str = ""
+    file: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Brought:
     """What a location gave.
 
     Attributes:
-        path: the bytes on disk; None if there are none.
+        file: the path of the bytes on disk; "" if there are none.
         reason: "" or why there are none, in one word; `detail` says more.
         status: the HTTP status, None for a file or without an answer.
     """
 
-    path: Path | None
+    file: str = ""
     reason: str = ""
     detail: str = ""
     status: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A location's bytes after decoding them.
 
     Attributes:
         source: where the bytes are and how they came; with a reason if they are no picture.
         name: of the picture from here on, made of the bytes' hash; "" without a picture.
-        signature: what `dedupe` compares; None without a picture.
+        row: among the signatures that `dedupe` compares; -1 without a picture.
     """
 
     source: Brought
     name: str = ""
-    signature: Signature | None = None
+    row: int = -1
 
 
 def locate(image: str, base: str | Path) -> Location:
@@ -81,12 +82,12 @@ def locate(image: str, base: str | Path) -> Location:
         FetchError: "bad_url" or "bad_path"; a path may not leave the annotation file's folder.
     """
     if HAS_SCHEME.match(image):
-        return Location(clean_url(image), None)
+        return Location(clean_url(image))
     if image.strip().startswith("//") and not isinstance(base, str):
-        return Location(clean_url(f"https:{image.strip()}"), None)
+        return Location(clean_url(f"https:{image.strip()}"))
     if isinstance(base, str):
         try:
-            return Location(clean_url(urljoin(base, image.strip())), None)
+            return Location(clean_url(urljoin(base, image.strip())))
         except ValueError as error:
             raise FetchError("bad_url", " ".join(str(error).split())) from None
     path = Path(image)
@@ -96,7 +97,7 @@ def locate(image: str, base: str | Path) -> Location:
         raise FetchError("bad_path", "leads out of the annotation file's folder")
     if any(ord(c) < 32 for c in image):
         raise FetchError("bad_path", "holds a control character")
-    return Location("", find_file(base.parent, path))
+    return Location(file=str(find_file(base.parent, path)))
 
 
 def find_file(folder: Path, path: Path) -> Path:
@@ -132,35 +133,36 @@ def bring(
 
     A URL whose server fails now, but gave a picture to an earlier run, keeps that picture.
     """
-    found = {at: _file(at.path, http.max_bytes) for at in locations if at.path is not None}
-    urls = {at.url: at for at in locations if at.path is None}
+    found = {at: _file(at.file, http.max_bytes) for at in locations if at.file}
+    urls = {at.url: at for at in locations if not at.file}
     if urls:
         ends = Downloads(store, http).fetch_all(urls)
         for url, fetched in progress(ends, total=len(urls), label="pictures"):
             if fetched.entry is not None:
                 kept = f"an earlier copy; now {fetched.error.reason}" if fetched.error else ""
-                path = store.body(fetched.entry.sha256)
-                found[urls[url]] = Brought(path, detail=kept, status=fetched.entry.status)
+                body = str(store.body(fetched.entry.sha256))
+                found[urls[url]] = Brought(body, detail=kept, status=fetched.entry.status)
             elif fetched.error is not None:
                 error = fetched.error
-                found[urls[url]] = Brought(None, error.reason, error.detail, error.status)
+                found[urls[url]] = Brought("", error.reason, error.detail, error.status)
     return found
 
 
-def _file(path: Path, max_bytes: int) -> Brought:
+def _file(file: str, max_bytes: int) -> Brought:
+    path = Path(file)
     try:
         if not path.is_file():
-            return Brought(None, "no_file", "there is no such file")
+            return Brought("", "no_file", "there is no such file")
         if path.stat().st_size > max_bytes:
-            return Brought(None, "too_large", f"more than {max_bytes} bytes")
+            return Brought("", "too_large", f"more than {max_bytes} bytes")
     except (OSError, ValueError):  # a name that no file system takes
-        return Brought(None, "no_file", "no name for a file")
-    return Brought(path)
+        return Brought("", "no_file", "no name for a file")
+    return Brought(file)
 
 
 def examine(
-    sources: Mapping[Location, Brought], *, max_pixels: int, placeholder_urls: int
-) -> dict[Location, Picture]:
+    sources: Mapping[Location, Brought], *, max_pixels: int, placeholder_urls: int, folder: Path
+) -> tuple[dict[Location, Picture], Signatures]:
     """Decode every picture to its end, a few at a time.
 
     Args:
@@ -168,46 +170,65 @@ def examine(
         max_pixels: see `decode_image`.
         placeholder_urls: the same bytes at more locations than this are what a server shows instead
             of a picture ("no access"), and are left out; 0: never.
+        folder: for the signatures.
     """
-    paths = sorted({source.path for source in sources.values() if source.path is not None})
+    files = sorted({source.file for source in sources.values() if source.file})
 
-    def look(path: Path) -> Picture:
+    signatures = Signatures(max(len(files), 1), folder)
+
+    def look(row: int) -> Picture:
         try:
-            data = path.read_bytes()
+            data = Path(files[row]).read_bytes()
             decoded = decode(data, max_pixels=max_pixels)
         except ImageError as error:
-            return Picture(Brought(None, error.reason, error.detail))
+            return Picture(Brought("", error.reason, error.detail))
         except OSError as error:
-            return Picture(Brought(None, "no_file", error.strerror or "cannot be read"))
+            return Picture(Brought("", "no_file", error.strerror or "cannot be read"))
         name = f"{content_name(data)}.{decoded.ending}"
-        return Picture(Brought(path, detail=decoded.note), name, signature(decoded.image))
+        signatures.put(row, decoded.image)
+        return Picture(Brought(files[row], detail=decoded.note), name, row)
 
     # As many at a time as there are cores: each holds one picture, decoded, in memory.
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        looks = progress(pool.map(look, paths), total=len(paths), label="decoding")
-        seen: dict[Path, Picture] = dict(zip(paths, looks, strict=True))
+        looks = progress(_in_turn(pool, look, len(files)), total=len(files), label="decoding")
+        seen = dict(zip(files, looks, strict=True))
 
     pictures = {}
     for at, source in sources.items():
-        picture = Picture(source) if source.path is None else seen[source.path]
-        if not picture.name and source.path is not None:
+        picture = seen[source.file] if source.file else Picture(source)
+        if not picture.name and source.file:
             picture = Picture(replace(picture.source, status=source.status))
         elif picture.name:
             notes = "; ".join(note for note in (source.detail, picture.source.detail) if note)
-            picture = replace(picture, source=replace(source, detail=notes))
+            same = notes == source.detail
+            source = source if same else replace(source, detail=notes)
+            picture = Picture(source, picture.name, picture.row)
         pictures[at] = picture
-    return _without_placeholders(pictures, placeholder_urls)
+    _leave_out_placeholders(pictures, placeholder_urls)
+    return pictures, signatures
 
 
-def _without_placeholders(
-    pictures: dict[Location, Picture], placeholder_urls: int
-) -> dict[Location, Picture]:
+def _in_turn(
+    pool: ThreadPoolExecutor, look: Callable[[int], Picture], count: int
+) -> Iterator[Picture]:
+    """`pool.map` over a range, that queues a few calls at a time: a call waiting takes 2 KiB."""
+    pending: deque[Future[Picture]] = deque()
+    try:
+        for row in range(count):
+            pending.append(pool.submit(look, row))
+            if len(pending) == QUEUED:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for call in pending:
+            call.cancel()
+
+
+def _leave_out_placeholders(pictures: dict[Location, Picture], placeholder_urls: int) -> None:
     counts = Counter(picture.name for picture in pictures.values() if picture.name)
-    left = {}
     for at, picture in pictures.items():
         count = counts[picture.name] if picture.name else 0
         if placeholder_urls and count > placeholder_urls:
             told = f"the same bytes at {count} places"
-            picture = Picture(Brought(None, "placeholder", told, picture.source.status))
-        left[at] = picture
-    return left
+            pictures[at] = Picture(Brought("", "placeholder", told, picture.source.status))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -28,11 +29,12 @@ FIT = 0.95
 CHUNK = 256
 
 
-def aligned_pairs(thumbnails: np.ndarray) -> np.ndarray:
+def aligned_pairs(thumbnails: np.ndarray, folder: Path) -> np.ndarray:
     """Find the pairs of pictures of which one, cropped by up to 14 % a side or not, is the other.
 
     Args:
         thumbnails: uint8 (N, SIDE, SIDE), of `thumbnail`.
+        folder: for what grows with the pictures, see `on_disk`.
 
     Returns:
         int64 (E, 2) of indices.
@@ -41,7 +43,7 @@ def aligned_pairs(thumbnails: np.ndarray) -> np.ndarray:
         return np.empty((0, 2), dtype=np.int64)
     # BLAS would cut sums into as many parts as there are cores, and change their last digits.
     with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        pairs, boxes = candidates(thumbnails, pool)
+        pairs, boxes = candidates(thumbnails, pool, folder)
 
         def fit(start: int) -> np.ndarray:
             here, at = pairs[start : start + CHUNK], boxes[start : start + CHUNK]

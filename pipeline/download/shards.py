@@ -41,19 +41,29 @@ class Unpacked:
         self.columns = {"id": KEY, **columns, "image": IMAGE}
         named = [column for value in self.columns.values() for column in columns_of(value)]
         self.wanted = [column for column in named if column not in (KEY, IMAGE)]
-        self._rows: list[str] = []
+        self._count = 0
+        self._rows: list[str] = []  # that are not in the file yet
+        self._lines = folder / "rows.jsonl"
+        folder.mkdir(parents=True)
         self._problems: list[tuple[str, str, str]] = []
 
     def add(self, key: str, picture: bytes, values: Mapping[str, Any]) -> None:
         """Write a picture to its file, and keep what is asked for of its values."""
-        count = len(self._rows)
-        name = f"{count // FILES_A_FOLDER:06d}/{count:09d}"
+        name = f"{self._count // FILES_A_FOLDER:06d}/{self._count:09d}"
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture)
         places = find_columns(values, self.wanted)
         kept = {column: values[at] for column, at in places.items() if _is_plain(values[at])}
-        self._rows.append(json.dumps({**kept, KEY: key, IMAGE: name}))
+        self._rows.append(json.dumps({**kept, KEY: key, IMAGE: name}) + "\n")
+        self._count += 1
+        if len(self._rows) == FILES_A_FOLDER:
+            self._write_rows()
+
+    def _write_rows(self) -> None:
+        with self._lines.open("a", encoding="utf-8", newline="\n") as stream:
+            stream.writelines(self._rows)
+        self._rows.clear()
 
     def refuse(self, key: str, member: str, problem: str) -> None:
         """Note why something is no row."""
@@ -61,13 +71,15 @@ class Unpacked:
 
     def annotations(self, part: str, name: str) -> Annotations:
         """The rows as an annotation file beside the pictures."""
-        first = len(self._rows) + 1
+        self._write_rows()
+        first = self._count + 1
         problems = [
             BadRow(number, key, member, problem)
             for number, (key, member, problem) in enumerate(self._problems, start=first)
         ]
-        body = ('{"pairs": [' + ",".join(self._rows) + "]}").encode()
-        return Annotations(part, name, self.folder / "rows", body, self.columns, tuple(problems))
+        return Annotations(
+            part, name, self._lines, b"", self.columns, tuple(problems), lines=self._lines
+        )
 
 
 def shard_files(at: str, ending: str, *, key: str) -> list[Path]:

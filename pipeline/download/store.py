@@ -21,7 +21,7 @@ from pipeline.files import remove
 from pipeline.progress import say
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What came from a URL.
 

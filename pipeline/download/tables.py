@@ -6,9 +6,10 @@ import csv
 import io
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
@@ -63,7 +64,7 @@ def read_table(data: bytes, name: str, *, wanted: Collection[str]) -> Table:
     text, note = decode_text(data, name)
     ending = name.split("?")[0].split("#")[0].rsplit(".", 1)[-1].lower()
     if ending in JSON_LINES:
-        return Table(_json_lines(text), False, note)
+        return Table(_json_lines(text.split("\n")), False, note)
     if ending in CSV:
         return Table(_csv(text, name, wanted), True, note)
     return Table(_json(text, name), False, note)
@@ -126,8 +127,18 @@ def _json(text: str, name: str) -> Iterator[Any]:
     return iter(rows)
 
 
-def _json_lines(text: str) -> Iterator[Any]:
-    for line in text.split("\n"):
+def read_lines(path: Path) -> Table:
+    """JSON Lines in UTF-8, one in memory at a time."""
+
+    def records() -> Iterator[Any]:
+        with path.open(encoding="utf-8", newline="\n") as stream:
+            yield from _json_lines(stream)
+
+    return Table(records(), False, "")
+
+
+def _json_lines(lines: Iterable[str]) -> Iterator[Any]:
+    for line in lines:
         if line.strip():
             try:
                 yield json.loads(line)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from pipeline.data.pairs import SPLITS
 from pipeline.download.intake import Intake
+from pipeline.download.records import Record, Refused
 from pipeline.errors import UserError
+from pipeline.files import replacing
 
 # Left out by choice; whatever else is missing was lost.
 CHOSEN = ("language", "limit", "repeated", "in_test")
@@ -22,46 +24,60 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def report_table(intake: Intake) -> pd.DataFrame:
+def report_rows(intake: Intake) -> Iterator[dict[str, Any]]:
     """A row for each row of the sources, in order: what it said, whether it was kept, why not.
 
     The id is the source's own, a whole number or a text; the pairs have whole numbers.
     """
-    rows = [
-        {
-            "file": record.file.name,
-            "row": record.number,
-            "id": record.row.id,
-            "language": record.row.language,
-            "image": record.row.image,
-            "label": record.row.subtask1_label,
-            "kept": "yes" if record.kept else "no",
-            "reason": record.reason,
-            "http_status": record.status,
-            "detail": record.detail,
-            "split": record.split,
-            "picture": record.image,
-            "title": record.row.title,
-            "text": record.row.text,
-        }
-        for record in intake.records
-    ]
-    rows += [
-        {
-            "file": refused.file.name,
-            "row": refused.bad.number,
-            "id": refused.bad.id,
-            "image": refused.bad.image,
+    entries: list[Record | Refused] = [*intake.records, *intake.refused]
+    files = list(dict.fromkeys(entry.file.name for entry in entries))
+    entries.sort(key=lambda entry: (files.index(entry.file.name), _number(entry)))
+    return map(_report_row, entries)
+
+
+def _number(entry: Record | Refused) -> int:
+    return entry.bad.number if isinstance(entry, Refused) else entry.number
+
+
+def _report_row(entry: Record | Refused) -> dict[str, Any]:
+    if isinstance(entry, Refused):
+        return {
+            "file": entry.file.name,
+            "row": entry.bad.number,
+            "id": entry.bad.id,
+            "image": entry.bad.image,
             "kept": "no",
             "reason": "bad_row",
-            "detail": refused.bad.problem,
+            "detail": entry.bad.problem,
         }
-        for refused in intake.refused
-    ]
-    files = list(dict.fromkeys(row["file"] for row in rows))
-    rows.sort(key=lambda row: (files.index(row["file"]), row["row"]))
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    return table.astype({"http_status": "Int64"})
+    return {
+        "file": entry.file.name,
+        "row": entry.number,
+        "id": entry.row.id,
+        "language": entry.row.language,
+        "image": entry.row.image,
+        "label": entry.row.subtask1_label,
+        "kept": "yes" if entry.kept else "no",
+        "reason": entry.reason,
+        "http_status": entry.status,
+        "detail": entry.detail,
+        "split": entry.split,
+        "picture": entry.image,
+        "title": entry.row.title,
+        "text": entry.row.text,
+    }
+
+
+def write_report(path: Path, intake: Intake) -> None:
+    """Write `report_rows` as CSV, one in memory at a time."""
+    ids = {type(row["id"]) for row in report_rows(intake)}
+    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in report_rows(intake):
+            if ids == {int, type(None)} and row["id"] is not None:
+                row["id"] = float(row["id"])  # as tables write a column of numbers that has gaps
+            writer.writerow(row)
 
 
 def reasons(intake: Intake) -> dict[str, int]:
@@ -82,7 +98,6 @@ def kept_share(intake: Intake) -> float:
 def data_metrics(intake: Intake) -> dict[str, Any]:
     """Every count: of what is there, and of what is missing by reason."""
     by_split = {split: [p for p in intake.pairs if p.split == split] for split in SPLITS}
-    sizes = Counter(intake.groups.values())
     labels = Counter({"YES": "yes", "NO": "no", "": "unknown"}[p.match] for p in intake.pairs)
     return {
         "rows": len(intake.records) + len(intake.refused),
@@ -93,8 +108,8 @@ def data_metrics(intake: Intake) -> dict[str, Any]:
         "labels": {name: labels[name] for name in ("yes", "no", "unknown")},
         "left_out": reasons(intake),
         "near_duplicates": {
-            "pictures": sum(size for size in sizes.values() if size > 1),
-            "largest_group": max(sizes.values(), default=0),
+            "pictures": sum(size for size in intake.group_sizes if size > 1),
+            "largest_group": max(intake.group_sizes, default=0),
         },
     }
 

@@ -10,11 +10,13 @@ al. 2005, https://doi.org/10.1145/1060745.1060840), and only neighbours are comp
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from pipeline.download.bands import bits_apart
+from pipeline.download.on_disk import on_disk
 
 SIDE = 64  # of a thumbnail, whatever the picture's shape
 COARSE = 12
@@ -45,25 +47,34 @@ def thumbnail(image: Image.Image) -> np.ndarray:
     return np.asarray(grey)
 
 
-def candidates(thumbnails: np.ndarray, pool: Executor) -> tuple[np.ndarray, np.ndarray]:
+def candidates(
+    thumbnails: np.ndarray, pool: Executor, folder: Path
+) -> tuple[np.ndarray, np.ndarray]:
     """Find for each picture up to CANDIDATES others of which it may be a crop.
 
     Args:
         thumbnails: uint8 (N, SIDE, SIDE), N > 1.
         pool: of threads; more of them change nothing but the time.
+        folder: for what grows with the pictures, see `on_disk`.
 
     Returns:
         int64 (P, 2), sorted: a picture, and the one that it may be a crop of; and float32 (P, 4):
         that one's most similar window, left, top, width, height in shares of the side.
     """
     search = among_all if len(thumbnails) <= FEW else by_sketches
-    return search(thumbnails, pool)
+    return search(thumbnails, pool, folder)
 
 
-def among_all(thumbnails: np.ndarray, pool: Executor) -> tuple[np.ndarray, np.ndarray]:
+def among_all(
+    thumbnails: np.ndarray, pool: Executor, folder: Path
+) -> tuple[np.ndarray, np.ndarray]:
     """`candidates` by comparing every picture with every other."""
     count = len(thumbnails)
-    looks = low_resolution(thumbnails)
+    looks = on_disk((len(WINDOWS), count, COARSE * COARSE), np.float32, folder)
+
+    def shrink(start: int) -> None:
+        looks[:, start : start + CHUNK] = low_resolution(thumbnails[start : start + CHUNK])
+
     others = np.empty((count, min(CANDIDATES, count - 1)), dtype=np.int64)
 
     def compare(start: int) -> None:
@@ -72,38 +83,49 @@ def among_all(thumbnails: np.ndarray, pool: Executor) -> tuple[np.ndarray, np.nd
         for look in looks[1:]:
             np.maximum(best, looks[0, rows] @ look.T, out=best)
         best[rows - start, rows] = -1.0
-        others[rows] = np.argpartition(-best, others.shape[1] - 1)[:, : others.shape[1]]
+        np.negative(best, out=best)
+        for row, likeness in zip(rows, best, strict=True):  # of all at once: 8 bytes for each pair
+            others[row] = np.argpartition(likeness, others.shape[1] - 1)[: others.shape[1]]
 
+    list(pool.map(shrink, range(0, count, CHUNK)))
     list(pool.map(compare, range(0, count, CHUNK)))
-    return _compared(thumbnails, others, pool)
+    return _compared(thumbnails, others, pool, folder)
 
 
-def by_sketches(thumbnails: np.ndarray, pool: Executor) -> tuple[np.ndarray, np.ndarray]:
+def by_sketches(
+    thumbnails: np.ndarray, pool: Executor, folder: Path
+) -> tuple[np.ndarray, np.ndarray]:
     """`candidates` by comparing pictures with their neighbours in ORDERS orders of sketches."""
-    sketches = _sketches(thumbnails, pool)
-    found = np.full((len(thumbnails), LOOKED_AT), NOBODY)
+    count = len(thumbnails)
+    sketches = _sketches(thumbnails, pool, folder)
+    found = on_disk((count, LOOKED_AT), np.int64, folder)
+    found[:] = NOBODY
+    orders = on_disk((len(WINDOWS), count), np.int64, folder)
+    places = on_disk((len(WINDOWS), count), np.int64, folder)
     for first in range(0, SKETCH, SKETCH // ORDERS):
         turned = np.roll(np.arange(SKETCH), -first)[:8]
-        keys = [_numbers(sketch[:, turned]) for sketch in sketches]
-        orders = list(pool.map(lambda key: np.argsort(key, kind="stable"), keys))
-        own = keys[0]
-        places = list(
-            pool.map(lambda key, order, own=own: np.searchsorted(key[order], own), keys, orders)
-        )
+        own = _numbers(sketches[0][:, turned])
 
-        def look(start: int, orders=orders, places=places) -> None:  # type: ignore[no-untyped-def]
+        def arrange(window: int, turned=turned, own=own) -> None:  # type: ignore[no-untyped-def]
+            key = _numbers(sketches[window][:, turned])
+            order = orders[window] = np.argsort(key, kind="stable")
+            places[window] = np.searchsorted(key[order], own)
+
+        def look(start: int) -> None:
             rows = slice(start, start + CHUNK)
             found[rows] = _nearer(found[rows], start, sketches, orders, places)
 
-        list(pool.map(look, range(0, len(found), CHUNK)))
-    return _compared(thumbnails, found & INDEX, pool)
+        list(pool.map(arrange, range(len(WINDOWS))))
+        list(pool.map(look, range(0, count, CHUNK)))
+    np.bitwise_and(found, INDEX, out=found)
+    return _compared(thumbnails, found, pool, folder)
 
 
-def _sketches(thumbnails: np.ndarray, pool: Executor) -> np.ndarray:
+def _sketches(thumbnails: np.ndarray, pool: Executor, folder: Path) -> np.ndarray:
     """On which side of random planes all windows lie: uint8 (windows, N, SKETCH)."""
     size = (COARSE * COARSE, 8 * SKETCH)
     planes = np.random.default_rng(0).standard_normal(size, dtype=np.float32)
-    sketches = np.empty((len(WINDOWS), len(thumbnails), SKETCH), dtype=np.uint8)
+    sketches = on_disk((len(WINDOWS), len(thumbnails), SKETCH), np.uint8, folder)
 
     def draw(start: int) -> None:
         for sketch, look in zip(
@@ -124,8 +146,8 @@ def _nearer(
     found: np.ndarray,
     start: int,
     sketches: np.ndarray,
-    orders: list[np.ndarray],
-    places: list[np.ndarray],
+    orders: np.ndarray,
+    places: np.ndarray,
 ) -> np.ndarray:
     """The candidates of pictures from `start` on: those found before, or nearer ones of an order.
 
@@ -153,23 +175,22 @@ def _nearer(
 
 
 def _compared(
-    thumbnails: np.ndarray, others: np.ndarray, pool: Executor
+    thumbnails: np.ndarray, others: np.ndarray, pool: Executor, folder: Path
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compare pictures with all windows of `others`, (N, LOOKED_AT), and keep the most similar."""
-    count = len(thumbnails)
-    wholes = np.empty((count, COARSE * COARSE), dtype=np.float32)
-    likeness = np.full(others.shape, -1.0, dtype=np.float32)
-    window = np.zeros(others.shape, dtype=np.uint8)
+    count, width = others.shape
+    wholes = on_disk((count, COARSE * COARSE), np.float32, folder)
+    likeness = on_disk(others.shape, np.float32, folder)
+    likeness[:] = -1.0
+    window = on_disk(others.shape, np.uint8, folder)
     # In the order of the others, so that their windows need be made only once.
-    row, column = np.nonzero(others < count)
-    order = np.argsort(others[row, column], kind="stable")
-    row, column = row[order], column[order]
+    order, pairs_compared = _by_value(others, folder)
 
     def shrink(start: int) -> None:
         wholes[start : start + CHUNK] = low_resolution(thumbnails[start : start + CHUNK], 1)[0]
 
     def compare(start: int) -> None:
-        at = row[start : start + CHUNK], column[start : start + CHUNK]
+        at = np.divmod(order[start : min(start + CHUNK, pairs_compared)], width)
         which, place = np.unique(others[at], return_inverse=True)
         whole = wholes[at[0]]
         looks = low_resolution(thumbnails[which])
@@ -177,15 +198,51 @@ def _compared(
         likeness[at], window[at] = products.max(axis=0), products.argmax(axis=0)
 
     list(pool.map(shrink, range(0, count, CHUNK)))
-    list(pool.map(compare, range(0, len(row), CHUNK)))
-    likeness[likeness < COARSE_ENOUGH] = -1.0
-    most = np.argsort(-likeness, axis=1, kind="stable")[:, :CANDIDATES]
-    chosen, likeness, window = (
-        np.take_along_axis(a, most, axis=1) for a in (others, likeness, window)
+    list(pool.map(compare, range(0, pairs_compared, CHUNK)))
+    found = [_most_similar(others, likeness, window, start) for start in range(0, count, CHUNK)]
+    pairs, boxes = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return pairs, boxes
+
+
+def _by_value(others: np.ndarray, folder: Path) -> tuple[np.ndarray, int]:
+    """The places of (N, width) numbers in the order of those, equal ones as they come.
+
+    Returns:
+        int64, of the flat array, and how many they are: without what is not below N.
+    """
+    count, width = others.shape
+    counts = np.zeros(count, dtype=np.int64)
+    blocks = [slice(start, start + CHUNK) for start in range(0, count, CHUNK)]
+    for block in blocks:
+        values = others[block]
+        which, how_many = np.unique(values[values < count], return_counts=True)
+        counts[which] += how_many
+    order = on_disk((max(int(counts.sum()), 1),), np.int64, folder)
+    free = np.cumsum(counts) - counts  # where the next of each goes
+    for block in blocks:
+        values = others[block].ravel()
+        places = np.flatnonzero(values < count)
+        places = places[np.argsort(values[places], kind="stable")]
+        which, first, how_many = np.unique(values[places], return_index=True, return_counts=True)
+        rank = np.arange(len(places)) - np.repeat(first, how_many)
+        order[np.repeat(free[which], how_many) + rank] = block.start * width + places
+        free[which] += how_many
+    return order, int(counts.sum())
+
+
+def _most_similar(
+    others: np.ndarray, likeness: np.ndarray, window: np.ndarray, start: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of the pictures of a chunk the candidates, and their windows, as `candidates` gives them."""
+    here = slice(start, start + CHUNK)
+    alike = np.where(likeness[here] < COARSE_ENOUGH, np.float32(-1.0), likeness[here])
+    most = np.argsort(-alike, axis=1, kind="stable")[:, :CANDIDATES]
+    chosen, alike, at = (
+        np.take_along_axis(a, most, axis=1) for a in (others[here], alike, window[here])
     )
-    row, column = np.nonzero(likeness > 0)
-    pairs = np.stack([row, chosen[row, column]], axis=1)
-    boxes = np.array(WINDOWS, np.float32)[window[row, column]][:, [0, 1, 2, 2]]
+    row, column = np.nonzero(alike > 0)
+    pairs = np.stack([start + row, chosen[row, column]], axis=1)
+    boxes = np.array(WINDOWS, np.float32)[at[row, column]][:, [0, 1, 2, 2]]
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     return pairs[order], boxes[order]
 
