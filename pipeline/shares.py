@@ -11,7 +11,7 @@ when the shares are put together: a damaged share is computed again.
 Who is at a share holds a lock on a file, which the system takes from a process that is killed. On a
 disk that machines share, that needs locks which reach beyond one machine (NFS 4, Lustre mounted
 with `flock`). Where they do not reach, a share is computed twice and to the same bytes, for each
-process writes aside under its own name.
+process writes it aside under its own name; but nothing keeps two from putting all together at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import random
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -46,11 +46,13 @@ class Shares:
         tasks: what makes each share, by a name that a file may have. The same share must
             come out in the same bytes, whoever computes it.
         label: of the progress lines.
+        refused: those that raised while helping; who gathers the shares tries again, and says so.
     """
 
     folder: Path
     tasks: Mapping[str, Task]
     label: str
+    refused: set[str] = field(default_factory=set, init=False)
 
     def help(self, *, is_over: Callable[[], bool]) -> None:
         """Compute shares until there is none left that no other process has or is at.
@@ -66,10 +68,14 @@ class Shares:
             for name in missing:
                 if is_over():
                     return
-                try:
-                    there = self._have(name)
-                except UserError:  # who gathers the shares will meet it, and say so
+                if name in self.refused:
                     there = False
+                else:
+                    try:
+                        there = self._have(name)
+                    except UserError:
+                        self.refused.add(name)
+                        there = False
                 if not there:
                     held.append(name)
             if held == missing:
@@ -111,7 +117,7 @@ class Shares:
             missing = held
 
     def _have(self, name: str) -> bool:
-        """Compute a share if it is not there; False: another process is at it."""
+        """Compute a share if it is not there; False: another is at it, or removed the folder."""
         file = self.folder / name
         if file.exists():
             return True
@@ -121,13 +127,21 @@ class Shares:
                     self._compute(file)
         except Timeout:
             return False
-        return True
+        except FileNotFoundError:
+            if self._own.exists():  # what is missing is not ours
+                raise
+        return file.exists()
+
+    @property
+    def _own(self) -> Path:
+        """Where this process alone writes."""
+        return self.folder / f"at-{socket.gethostname()}-{os.getpid()}"
 
     def _compute(self, file: Path) -> None:
-        own = self.folder / f"at-{socket.gethostname()}-{os.getpid()}"
+        own = self._own
         with replacing(own / file.name) as aside:
             self.tasks[file.name](aside)
-        seal = own / "seal"
+        seal = own / f"{file.name}.seal"
         seal.write_text(digest(own / file.name), encoding="utf-8", newline="\n")
         seal.replace(_beside(file, "seals"))
         if not file.exists():  # locks may not reach as far as the disk

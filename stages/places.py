@@ -1,4 +1,7 @@
-"""Which one this is of several processes, by the environment that launchers give them."""
+"""Which one this is of several processes, by the environment that launchers give them.
+
+Who starts one by hand to help says so by `CODEBRUSH_HELPER=1`: it is never the first.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,8 @@ class Place:
 
 def _levels(environment: Mapping[str, str]) -> Iterator[tuple[int, int]]:
     """A process's number, and of how many, by each launcher, the outermost first."""
+    if environment.get("CODEBRUSH_HELPER", "0") not in ("", "0"):
+        yield 1, 2  # whom it helps is the first of two
     told = {key: int(environment[key]) for key in TOLD if environment.get(key)}
     if (task := told.get("SLURM_ARRAY_TASK_ID")) is not None:
         before = task - told.get("SLURM_ARRAY_TASK_MIN", 0)

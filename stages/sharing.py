@@ -1,18 +1,22 @@
 """Stages that are maps, done in shares by all processes that were started for the same run.
 
 Whoever comes first keeps the run: it waits until all shares are there and puts them together. If it
-is killed, another one does. A process that was told by its launcher that it is not the first of
-several leaves when nothing is left for it to do; any other stays until the stage's outs are there,
-as DVC expects of the process that it started.
+is killed, another one does that is still there, or the next that is started. A process that was
+told that it is not the first of several (see `stages.places`) leaves when nothing is left for it to
+do; any other stays until the stage's outs are there, as DVC expects of the process that it started.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from filelock import FileLock
 
 from pipeline.errors import OwnError, UserError
 from pipeline.files import remove
@@ -21,6 +25,8 @@ from pipeline.progress import say
 from pipeline.shares import SECONDS_BETWEEN_LOOKS, Shares, Task
 from stages.places import Place
 from stages.runs import drop_older, held, run_folder
+
+SECONDS_BETWEEN_OFFERS = 5.0  # to help again: each looks at every share
 
 
 def do_in_shares(
@@ -43,7 +49,7 @@ def do_in_shares(
     place, folder = Place.find(os.environ), run_folder(stage)
     shares, over = Shares(folder, tasks, label), _Over.of(folder, stage)
     came_in_between = place.count > 1  # the others may have ended before it was started
-    helped = False
+    helped, offered = False, 0.0
     while True:
         with held(folder) as keeps:
             if keeps:
@@ -52,54 +58,69 @@ def do_in_shares(
                         say(f"{stage}: made already; remove its outs to make them again")
                     return
                 over.forget()
-                drop_older(folder)
+                with contextlib.suppress(OSError):  # one whose keeper was killed may be written yet
+                    drop_older(folder)
                 try:
-                    put_together(shares.gather())
+                    made = shares.gather()
+                    with over.alone():
+                        put_together(made)
+                        over.remember()
                 except UserError as error:
                     raise OwnError(str(error)) from None
-                over.remember()
-                remove(folder)
+                with contextlib.suppress(OSError):  # who looks late makes a folder for its locks
+                    remove(folder)  # else it is dropped as an older one
                 return
         if helped:
             if place.number > 0:
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
-        shares.help(is_over=over.holds)
+        if not helped or time.monotonic() - offered >= SECONDS_BETWEEN_OFFERS:
+            shares.help(is_over=over.holds)
+            offered = time.monotonic()
         helped = came_in_between = True
 
 
 class _Over:
     """What tells who comes late that this run's outs are there.
 
+    Clones may share a scratch folder, so its files are named after where the outs are, too.
+
     Attributes:
-        path: a file that names the outs, and when each was made.
+        run: the run's folder.
         outs: of the stage.
     """
 
-    def __init__(self, path: Path, outs: list[Path]) -> None:
-        self.path, self.outs = path, outs
+    def __init__(self, run: Path, outs: list[Path]) -> None:
+        where = "\0".join(str(out.resolve()) for out in outs)
+        self.outs, self._place = outs, hashlib.sha256(where.encode()).hexdigest()[:8]
+        self._folder = run.parent
+        self._path = run.with_suffix(f".{self._place}.over")
 
     @classmethod
-    def of(cls, folder: Path, stage: str) -> _Over:
+    def of(cls, run: Path, stage: str) -> _Over:
         """That of a stage's run, by the run's folder."""
         listed = read_yaml(Path("dvc.yaml"))["stages"][stage]["outs"]
-        return cls(folder.with_suffix(".over"), [Path(out) for out in listed])
+        return cls(run, [Path(out) for out in listed])
 
     def holds(self) -> bool:
         """Whether the outs are those that were remembered."""
         try:
-            return self.path.read_text(encoding="utf-8") == self._made()
+            return self._path.read_text(encoding="utf-8") == self._made()
         except FileNotFoundError:
             return False
 
     def remember(self) -> None:
         """Note the outs as they are."""
-        self.path.write_text(self._made(), encoding="utf-8", newline="\n")
+        self._path.write_text(self._made(), encoding="utf-8", newline="\n")
 
     def forget(self) -> None:
-        """Drop the notes of all runs of the stage: they have the same outs."""
-        for path in self.path.parent.glob("*.over"):
+        """Drop the notes of all runs that made these outs."""
+        for path in self._folder.glob(f"*.{self._place}.over"):
             remove(path)
+
+    def alone(self) -> FileLock:
+        """The lock of who writes these outs: two runs, on two kinds of device, may be at them."""
+        return FileLock(self._folder / f"{self._place}.outs")
 
     def _made(self) -> str:
         return json.dumps({str(out): out.stat().st_mtime_ns for out in self.outs})

@@ -22,6 +22,11 @@ FAKES = {
     "python": 'echo "python $*" >> "$CALLS"',
     "torchrun": 'echo "torchrun $*" >> "$CALLS"',
     "srun": 'echo "srun $*" >> "$CALLS"',
+    # The first node ends a stage while another waits for it.
+    "sleep": """for stage in $STAGES; do
+        if [ -e "$ENDED/$stage" ]; then continue; fi
+        touch "$ENDED/$stage"; echo "sleep $stage" >> "$CALLS"; exit
+    done""",
     "scontrol": 'printf "node7\\nnode8\\n"',
 }
 
@@ -52,15 +57,17 @@ def test_bash_understands_each_script(script: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_slurm_runs_every_stage_after_the_one_before(tmp_path: Path) -> None:
+def test_slurm_runs_every_stage_when_the_one_before_has_ended_well(tmp_path: Path) -> None:
     said = calls(tmp_path, "bash", str(SCRIPTS / "slurm.sh"), MAP_TASKS="4", TRAIN_NODES="2")
     assert [line.split()[-1] for line in said] == STAGES
+    before = ""
     for number, (stage, line) in enumerate(zip(STAGES, said, strict=True)):
         how = "--nodes=2 docs/scale/train.sbatch" if stage in TRAININGS else (
             f"--array={'0-3' if stage in MAPS else '0'} docs/scale/map.sbatch"
         )  # fmt: skip
-        after = f" --dependency=afterany:{number}" if number else ""
+        after = f" --dependency=afterok:{before}" if before else ""
         assert line == f"sbatch --parsable{after} {how} {stage}"
+        before = f"{number + 1}_0" if stage in MAPS else f"{number + 1}"
 
 
 def test_the_scripts_that_slurm_is_given_are_there_and_start_their_stage(tmp_path: Path) -> None:
@@ -81,18 +88,27 @@ def test_skypilot_runs_every_stage_on_every_node(tmp_path: Path, rank: str) -> N
     assert task["envs"]["STAGES"].split() == STAGES
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "activate").touch()
+    ended = tmp_path / ".scratch" / "ended" / "sky-7"
     shared = f"{next(iter(task['volumes']))}/codebrush"
     assert shared in task["run"]
     said = calls(
         tmp_path, "bash", "-c", task["run"].replace(shared, str(tmp_path)),
         STAGES=task["envs"]["STAGES"], SKYPILOT_NODE_IPS="10.0.0.1\n10.0.0.2",
         SKYPILOT_NODE_RANK=rank, SKYPILOT_NUM_NODES="2", SKYPILOT_NUM_GPUS_PER_NODE="4",
+        SKYPILOT_TASK_ID="sky-7", ENDED=str(ended),
     )  # fmt: skip
+    waits = [line for line in said if line.startswith("sleep ")]
+    assert waits == ([] if rank == "0" else [f"sleep {stage}" for stage in STAGES])
+    order = [line.split()[-1] for line in said]
+    assert list(dict.fromkeys(order)) == STAGES
     here = [stage for stage in STAGES if rank == "0" or stage not in ALONE]
-    assert [line.split()[-1] for line in said] == here
-    for stage, line in zip(here, said, strict=True):
-        tool = "python" if stage in ALONE else "torchrun"
-        assert line.startswith(f"{tool} ")
-        assert (tool == "torchrun") == (stage in (*MAPS, *TRAININGS))
-        assert tool == "python" or f"--node-rank={rank} --nproc-per-node=4" in line
-        assert tool == "python" or "--rdzv-endpoint=10.0.0.1:29500" in line
+    for stage, line in zip(here, (line for line in said if line not in waits), strict=True):
+        if stage in TRAININGS:
+            assert line.startswith("torchrun ")
+            assert f"--node-rank={rank} --nproc-per-node=4" in line
+            assert f"--rdzv-endpoint=10.0.0.1:{29501 + STAGES.index(stage)} " in line
+        else:  # a map has no rendezvous: a node leaves when no share is free
+            assert line == f"python -m stages {stage}"
+    assert sorted(path.name for path in ended.iterdir()) == sorted(
+        STAGES
+    )  # a recovered job goes on

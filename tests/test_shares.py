@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -144,6 +145,38 @@ def test_a_share_that_cannot_be_made_is_said_by_who_gathers_them(tmp_path: Path)
     assert sorted(computed(folder)) == [0, 1, 2, 4, 5]
     with pytest.raises(UserError, match="a.png: damaged"):
         shares.gather()
+
+
+def test_who_helps_tries_a_share_that_cannot_be_made_once(tmp_path: Path) -> None:
+    tried = []
+
+    def refuse(path: Path) -> None:
+        tried.append(path)
+        raise UserError("a.png: damaged")
+
+    shares = Shares(tmp_path / "run", {**here(tmp_path / "run").tasks, "03": refuse}, "shares")
+    for _ in range(3):
+        shares.help(is_over=lambda: False)
+    assert len(tried) == 1
+
+
+def test_who_helps_survives_that_the_folder_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def lose(path: Path) -> None:
+        shutil.rmtree(folder)
+        (path / "part").touch()
+
+    Shares(folder, {"0": lose}, "shares").help(is_over=lambda: False)
+    assert not (folder / "0").exists()
+
+
+def test_a_file_that_a_share_misses_is_an_error(tmp_path: Path) -> None:
+    def read(_: Path) -> None:
+        (tmp_path / "nowhere").read_bytes()
+
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        Shares(tmp_path / "run", {"0": read}, "shares").help(is_over=lambda: False)
 
 
 def test_a_map_of_nothing_is_no_files(tmp_path: Path) -> None:

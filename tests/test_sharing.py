@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 from tiny import ENVIRONMENT, ROOT
 
+from pipeline.shares import Shares
+from stages import sharing
 from stages.places import Place
+from stages.runs import held, run_folder
 
 DVC_YAML = """
 stages:
@@ -40,7 +46,7 @@ do_in_shares("paint", tasks, label="shares", put_together=put_together)
 """
 LAUNCHERS = {
     "RANK", "WORLD_SIZE", "GROUP_WORLD_SIZE", "SLURM_PROCID", "SLURM_NTASKS",
-    "SLURM_ARRAY_TASK_ID", "SKYPILOT_NODE_RANK", "CODEBRUSH_SCRATCH",
+    "SLURM_ARRAY_TASK_ID", "SKYPILOT_NODE_RANK", "CODEBRUSH_SCRATCH", "CODEBRUSH_HELPER",
 }  # fmt: skip
 
 
@@ -140,6 +146,81 @@ def test_each_task_of_an_array_of_different_runs_makes_its_own(project: Path) ->
     assert ended(start(project, SLURM_ARRAY_TASK_ID="2", **ARRAY)) == EVERYTHING
 
 
+def test_a_helper_leaves_when_nothing_is_free(project: Path) -> None:
+    first = start(project, hold=True)
+    assert line(first) == "at 0"
+    assert sorted(ended(start(project, CODEBRUSH_HELPER="1"))) == ["at 1", "at 2"]
+    (project / "go").touch()
+    assert ended(first) == ["together"]
+
+
+def test_a_helper_that_comes_late_leaves_the_outs_as_they_are(project: Path) -> None:
+    assert ended(start(project)) == EVERYTHING
+    late = start(project, CODEBRUSH_HELPER="1")
+    out, error = late.communicate(timeout=60)
+    assert (late.returncode, out) == (0, "")
+    assert "paint: made already" in error
+
+
+def test_clones_with_one_scratch_folder_forget_nothing_of_one_another(project: Path) -> None:
+    clone, shared = project / "clone", {"CODEBRUSH_SCRATCH": str(project / "scratch")}
+    clone.mkdir()
+    for name in ("dvc.yaml", "params.yaml", "code.py"):
+        (clone / name).write_bytes((project / name).read_bytes())
+    for folder in (project, clone):
+        assert ended(start(folder, **shared)) == EVERYTHING
+    for folder in (project, clone):
+        assert ended(start(folder, CODEBRUSH_HELPER="1", **shared)) == []
+
+
+@pytest.fixture
+def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project, for a stage in this process."""
+    monkeypatch.chdir(project)
+    for name in LAUNCHERS:
+        monkeypatch.delenv(name, raising=False)
+    return project
+
+
+def test_who_looks_late_and_makes_a_folder_again_is_no_error(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    monkeypatch.setattr(sharing, "remove", refuse)
+    sharing.do_in_shares(
+        "paint", {"0": Path.touch}, label="shares",
+        put_together=lambda _: (here / "painted").touch(),
+    )  # fmt: skip
+    assert len(list((here / ".scratch" / "paint").glob("*.over"))) == 1
+
+
+def test_two_runs_do_not_write_the_same_outs_at_once(here: Path) -> None:
+    def put_together(_: list[Path]) -> None:
+        (here / "painted").touch()
+        with pytest.raises(Timeout):
+            FileLock(next((here / ".scratch" / "paint").glob("*.outs")), blocking=False).acquire()
+
+    sharing.do_in_shares("paint", {"0": Path.touch}, label="shares", put_together=put_together)
+
+
+def test_who_waits_looks_at_the_shares_only_now_and_then(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offers, looks = [], iter(range(20))
+
+    def wait(_: float) -> None:
+        if next(looks, None) is None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Shares, "help", lambda self, is_over: offers.append(self))
+    monkeypatch.setattr(time, "sleep", wait)
+    with held(run_folder("paint")), pytest.raises(KeyboardInterrupt):
+        sharing.do_in_shares("paint", {"0": Path.touch}, label="shares", put_together=print)
+    assert len(offers) == 1
+
+
 @pytest.mark.parametrize(
     ("told", "place"),
     [
@@ -169,6 +250,9 @@ def test_each_task_of_an_array_of_different_runs_makes_its_own(project: Path) ->
             },
             Place(0, 8),
         ),
+        ({"CODEBRUSH_HELPER": "1"}, Place(1, 2)),
+        ({"CODEBRUSH_HELPER": "1", "RANK": "0", "WORLD_SIZE": "4"}, Place(4, 8)),
+        ({"CODEBRUSH_HELPER": "0"}, Place(0, 1)),
         ({"SLURM_PROCID": "1", "SKYPILOT_NODE_RANK": "0"}, Place(0, 1)),  # SkyPilot on Slurm
     ],
 )  # fmt: skip

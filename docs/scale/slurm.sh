@@ -1,8 +1,9 @@
 #!/bin/bash
 # The stages behind download, one job after another; start it on a login node, in the clone:
 #   bash docs/scale/slurm.sh
-# MAP_TASKS and TRAIN_NODES say how many take part. When the last job has ended, `dvc commit --force`
-# tells DVC what was made.
+# MAP_TASKS and TRAIN_NODES say how many take part. When the last job has ended well, `dvc commit
+# --force` tells DVC what was made. If one fails, those behind it never start: cancel them, and start
+# this again; what was made in shares is not made anew.
 set -euo pipefail
 
 maps="resize_images extract_embeddings dump_codes generate"
@@ -14,10 +15,14 @@ last=""
 for stage in $stages; do
   after=()
   if [ -n "$last" ]; then
-    after=(--dependency="afterany:$last")  # a killed task of a map is no reason to stop
+    after=(--dependency="afterok:$last")
   fi
+  task=""
   case " $maps " in
-    *" $stage "*) how=(--array="0-$((${MAP_TASKS:-16} - 1))" docs/scale/map.sbatch) ;;
+    *" $stage "*)
+      how=(--array="0-$((${MAP_TASKS:-16} - 1))" docs/scale/map.sbatch)
+      task=_0  # it ends well when this run's outs are there, whatever becomes of the others
+      ;;
     *)
       case " $trainings " in
         *" $stage "*) how=(--nodes="${TRAIN_NODES:-1}" docs/scale/train.sbatch) ;;
@@ -28,4 +33,5 @@ for stage in $stages; do
   last=$(sbatch --parsable "${after[@]}" "${how[@]}" "$stage")
   last=${last%%;*}  # of a cluster among several, its name stands behind
   echo "$stage: job $last"
+  last=$last$task
 done
