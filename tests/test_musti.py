@@ -35,7 +35,7 @@ def test_the_english_musti_becomes_pictures_and_metrics(tmp_path: Path, server: 
     project = tmp_path / "codebrush"
     make_project(project, data=source, blip={"max_text_length": 64}, evaluate={"labels": 3})
     done = run(project, "dvc", "repro")
-    assert len(stages_run(done.stdout)) == 11
+    assert len(stages_run(done.stdout)) == 12
 
     with (project / "metrics" / "data.tsv").open() as stream:
         counts = csv.DictReader(stream, delimiter="\t")
