@@ -20,7 +20,6 @@ import contextlib
 import hashlib
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -105,8 +104,8 @@ def _mebibytes(status: str, key: str) -> float:
 
 def _seconds_busy() -> float:
     """Of a core, so far, by the processes below this one that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 class Clone:
