@@ -146,9 +146,7 @@ class CodeStore:
     def filenames(self) -> Iterator[str]:
         """Yield the pictures' file names, in the rows' order."""
         for entry in range(len(self._entries)):
-            parts = self._parts(entry)
-            for start, end in pairwise([0, *parts.ends.tolist()]):
-                yield str(parts.names[start:end], "utf-8")
+            yield from self._parts(entry).filenames()
 
     def records(self) -> Iterator[Record]:
         """What was written, record by record, with copies of the codes."""
@@ -156,10 +154,8 @@ class CodeStore:
             parts = self._parts(entry)
             first = entry * ROWS
             grids = self.batch(range(first, first + len(parts.ids)))
-            ends = pairwise([0, *parts.ends.tolist()])
-            names = (str(parts.names[start:end], "utf-8") for start, end in ends)
             columns = parts.ids.tolist(), parts.views.tolist(), map(tuple, parts.shifts.tolist())
-            yield from map(Record, grids, names, *columns)
+            yield from map(Record, grids, parts.filenames(), *columns)
 
     def _parts(self, entry: int) -> _Parts:
         """What stands behind an entry's codes."""
@@ -250,6 +246,11 @@ class _Parts(NamedTuple):
     shifts: np.ndarray
     ends: np.ndarray
     names: memoryview
+
+    def filenames(self) -> Iterator[str]:
+        """Yield each name."""
+        for start, end in pairwise([0, *self.ends.tolist()]):
+            yield str(self.names[start:end], "utf-8")
 
 
 def _smallest_dtype(n_embed: int) -> np.dtype:

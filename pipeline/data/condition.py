@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,31 +10,40 @@ from torch import Tensor
 from pipeline.data.mapped import Rows
 
 
-class Conditions(Protocol):
-    """Conditions of many texts, in memory or in files; some rows of them are a `TextCondition`."""
+@dataclass(frozen=True)
+class Conditions:
+    """Conditions of N texts, in memory or in files.
 
-    @property
-    def pooled(self) -> Rows:
-        """(N, D)."""
-        ...
+    Attributes:
+        pooled: (N, D), see `TextCondition`.
+        tokens: (N, T, C), of any float type.
+        mask: (N, T).
+    """
+
+    pooled: Rows
+    tokens: Rows
+    mask: Rows
 
     @property
     def text_dim(self) -> int:
         """D, the length of pooled embeddings."""
-        ...
+        return self.pooled.shape[1]
 
     @property
     def token_dim(self) -> int:
         """C, the length of token states."""
-        ...
+        return self.tokens.shape[2]
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(self.pooled)
 
-    def __getitem__(self, rows: Tensor | slice, /) -> TextCondition: ...
+    def __getitem__(self, rows: Tensor | slice, /) -> TextCondition:
+        """Some of them, in memory, their token states in float32."""
+        return TextCondition(self.pooled[rows], self.tokens[rows].float(), self.mask[rows])
 
 
 @dataclass(frozen=True)
-class TextCondition:
+class TextCondition(Conditions):
     """B texts as BLIP's text encoder reads them, without a picture.
 
     Attributes:
@@ -53,18 +61,6 @@ class TextCondition:
         pooled, tokens = (t.to(device, dtype or t.dtype) for t in (self.pooled, self.tokens))
         return TextCondition(pooled, tokens, self.mask.to(device))
 
-    @property
-    def text_dim(self) -> int:
-        """D."""
-        return self.pooled.shape[1]
-
-    @property
-    def token_dim(self) -> int:
-        """C."""
-        return self.tokens.shape[2]
-
-    def __len__(self) -> int:
-        return len(self.pooled)
-
     def __getitem__(self, rows: Tensor | slice, /) -> TextCondition:
+        """Some of them, of the types they have."""
         return TextCondition(self.pooled[rows], self.tokens[rows], self.mask[rows])

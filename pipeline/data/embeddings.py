@@ -77,7 +77,7 @@ class TextEmbeddings:
             UserError: it is missing or damaged.
         """
         index, columns = _open(Path(folder), OF_TEXTS)
-        return cls(index, MappedConditions(**columns))
+        return cls(index, Conditions(**columns))
 
     def rows(self, texts: Iterable[str]) -> Tensor:
         """The rows of these texts, int64 (of `texts`,).
@@ -86,37 +86,6 @@ class TextEmbeddings:
             UserError: one is not there.
         """
         return _rows(self.index, texts, "text")
-
-
-@dataclass(frozen=True)
-class MappedConditions:
-    """Conditions in files.
-
-    Attributes:
-        pooled: (N, D) float32.
-        tokens: (N, T, C) float16.
-        mask: (N, T) bool.
-    """
-
-    pooled: Rows
-    tokens: Rows
-    mask: Rows
-
-    @property
-    def text_dim(self) -> int:
-        """D."""
-        return self.pooled.shape[1]
-
-    @property
-    def token_dim(self) -> int:
-        """C."""
-        return self.tokens.shape[2]
-
-    def __len__(self) -> int:
-        return len(self.pooled)
-
-    def __getitem__(self, rows: Tensor | slice, /) -> TextCondition:
-        return TextCondition(self.pooled[rows], self.tokens[rows].float(), self.mask[rows])
 
 
 def shard_file(folder: Path, number: int) -> Path:
