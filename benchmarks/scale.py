@@ -166,7 +166,9 @@ class Clone:
         return digest.hexdigest()
 
     def _outs(self, stage: str) -> list[Path]:
-        return [self.folder / out for out in self.stages[stage]["outs"] if isinstance(out, str)]
+        kinds = [self.stages[stage].get(kind, []) for kind in ("outs", "metrics", "plots")]
+        outs = [out if isinstance(out, str) else next(iter(out)) for kind in kinds for out in kind]
+        return [self.folder / out for out in outs]
 
 
 def merge(old: dict[str, Any], new: Mapping[str, Any]) -> None:

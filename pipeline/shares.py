@@ -37,6 +37,15 @@ SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_BETWEEN_LINES = 10.0
 
 
+class Over(Exception):
+    """All was put together meanwhile: nobody needs these shares."""
+
+
+def never() -> bool:
+    """What `is_over` is for who puts all together."""
+    return False
+
+
 @dataclass(frozen=True)
 class Shares:
     """A folder in which the shares of one run gather.
@@ -82,29 +91,39 @@ class Shares:
                 return
             missing = held
 
-    def gather(self) -> list[Path]:
+    def gather(self, *, is_over: Callable[[], bool] = never) -> list[Path]:
         """See that all shares are there and whole, and wait for those that others are at.
+
+        Args:
+            is_over: as `help` takes it; for who needs the shares, but does not keep the run.
 
         Returns:
             Their files or folders, in the order of `tasks`.
+
+        Raises:
+            Over: it is.
         """
         while True:
-            for _ in progress(self._each(), total=len(self.tasks), label=self.label):
+            for _ in progress(self._each(is_over), total=len(self.tasks), label=self.label):
                 pass
             files = [self.folder / name for name in self.tasks]
             damaged = [file for file in files if not _is_whole(file)]
             if not damaged:
                 return files
+            if is_over():
+                raise Over
             for file in damaged:
                 say(f"{file}: damaged (its checksum differs); it is computed again")
                 remove(file)
 
-    def _each(self) -> Iterator[str]:
+    def _each(self, is_over: Callable[[], bool]) -> Iterator[str]:
         """Yield each share's name once it is there."""
         missing, said = list(self.tasks), time.monotonic()
         while missing:
             held = []
             for name in missing:
+                if is_over():
+                    raise Over
                 if self._have(name):
                     yield name
                 else:

@@ -30,7 +30,7 @@ from pipeline.waiting import SPIN_COUNT
 from stages.layout import PARAMS
 
 TRAININGS = ("finetune_blip", "train_vqvae", "train_decoder", "train_pixelsnail", "train_diffusion")
-MAPS = ("resize_images", "extract_embeddings", "dump_codes", "generate")
+MAPS = ("resize_images", "extract_embeddings", "dump_codes", "generate", "evaluate")
 
 MACHINE = {
     # glibc hands every large block back to the kernel and faults it in at the next step; keeping

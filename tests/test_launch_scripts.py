@@ -15,7 +15,7 @@ from stages.__main__ import MAPS, TRAININGS
 
 SCRIPTS = ROOT / "docs" / "scale"
 STAGES = [stage for stage in read_yaml(ROOT / "dvc.yaml")["stages"] if stage != "download"]
-ALONE = ("train_judge", "evaluate")
+ALONE = ("train_judge",)
 FAKES = {
     # Each writes down how it was called.
     "sbatch": 'echo "sbatch $*" >> "$CALLS"; wc -l < "$CALLS" | tr -d " "',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -15,12 +16,14 @@ from pipeline.codes.captioned import CaptionedCodes
 from pipeline.data.condition import TextCondition
 from pipeline.data.pairs import SPLITS, Pair
 from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.maps import Maps
 from pipeline.evaluation.prior_scores import prior_scores
 from pipeline.evaluation.vqvae_scores import codebooks
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.vqvae import VQVAE, pack_levels
 from pipeline.priors.diffusion import DiffusionPrior
 from pipeline.priors.pixelsnail import PixelSNAILPrior
+from pipeline.shares import never
 
 N_EMBED = 16
 
@@ -44,7 +47,7 @@ def test_a_collapsed_level_shows() -> None:
     assert dict(codebooks(build(), codes(12))) == {"perplexity": 1.0, "used": 1 / N_EMBED}
 
 
-def of_one_title(*, train: int, test: int) -> Judged:
+def of_one_title(folder: Path, *, train: int, test: int) -> Judged:
     """What `prior_scores` reads of a run of two levels, all of whose pictures have one title."""
     count = train + test
     texts = TextCondition(torch.zeros(1, 6), torch.zeros(1, 1, 6), torch.ones(1, 1).bool())
@@ -57,18 +60,18 @@ def of_one_title(*, train: int, test: int) -> Judged:
     known = CaptionedCodes(codes(count), pairs, splits, none, torch.zeros(count, 2), texts, none)
     run = SimpleNamespace(
         train_codes=known.of("train"), test_codes=known.of("test"),
-        vqvae=build(), device=torch.device("cpu"),
+        vqvae=build(), device=torch.device("cpu"), maps=Maps(folder, never),
     )  # fmt: skip
     return cast(Judged, run)
 
 
-def test_the_unigram_model_knows_the_levels_apart() -> None:
+def test_the_unigram_model_knows_the_levels_apart(tmp_path: Path) -> None:
     torch.manual_seed(0)
     sizes = {"channel": 16, "kernel_size": 2, "n_block": 1, "n_res_block": 1, "res_channel": 8,
              "text_dim": 6}  # fmt: skip
     top = PixelSNAIL((2, 2), N_EMBED, **sizes)
     bottom = PixelSNAIL((4, 4), N_EMBED, **sizes, upper_shape=(2, 2), upper_n_class=N_EMBED)
-    judged = of_one_title(train=300, test=100)
+    judged = of_one_title(tmp_path, train=300, test=100)
     scores = prior_scores(
         PixelSNAILPrior([top, bottom]), judged, steps=4, mixture_pictures=2, seed=0
     )
@@ -80,11 +83,11 @@ def test_the_unigram_model_knows_the_levels_apart() -> None:
     assert "bits_bound" not in scores.values  # it is trained by its bits
 
 
-def test_a_diffusion_s_bits_stand_beside_its_bound() -> None:
+def test_a_diffusion_s_bits_stand_beside_its_bound(tmp_path: Path) -> None:
     shapes = {"n_class": N_EMBED, "text_dim": 6, "token_dim": 6}
     top = diffusions.build(shape=(2, 2), **shapes)
     bottom = diffusions.build(shape=(4, 4), **shapes, upper_shape=(2, 2), upper_n_class=N_EMBED)
-    judged = of_one_title(train=20, test=20)
+    judged = of_one_title(tmp_path, train=20, test=20)
     prior = DiffusionPrior([top, bottom])
     found = prior_scores(prior, judged, steps=2, mixture_pictures=2, seed=0).values
     rows = judged.test_codes

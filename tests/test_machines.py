@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills what laun
 
 STAGES = yaml.load(ROOT / "dvc.yaml")["stages"]
 BEFORE = list(STAGES)[: list(STAGES).index("dump_codes")]
+BETWEEN = ("train_decoder", "train_pixelsnail", "train_judge")
 STEPS = 60  # of a training that is disturbed before it ends
 SMALL = [sys.executable, str(ROOT / "tests" / "small_shares.py")]
 
@@ -53,10 +54,15 @@ def end(*processes: subprocess.Popen[str]) -> None:
         assert process.returncode == 0, (out + error)[-3000:]
 
 
+def paths(project: Path, stage: str) -> list[Path]:
+    """All that a stage makes."""
+    listed = [out for kind in ("outs", "metrics", "plots") for out in STAGES[stage].get(kind, [])]
+    return [project / (out if isinstance(out, str) else next(iter(out))) for out in listed]
+
+
 def outs(project: Path, stage: str) -> dict[str, str]:
     """The digest of each file that a stage made."""
-    paths = [project / out for out in STAGES[stage]["outs"] if isinstance(out, str)]
-    files = [f for path in paths for f in ([path] if path.is_file() else path.rglob("*"))]
+    files = [file for path in paths(project, stage) for file in (path, *path.rglob("*"))]
     return {
         str(file.relative_to(project)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in files
@@ -66,8 +72,7 @@ def outs(project: Path, stage: str) -> dict[str, str]:
 
 def forget(project: Path, stage: str) -> None:
     """Remove a stage's outs, as DVC does before it runs."""
-    for out in STAGES[stage]["outs"]:
-        path = project / (out if isinstance(out, str) else next(iter(out)))
+    for path in paths(project, stage):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
@@ -78,10 +83,10 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     first, second = root / "first", root / "second"
     make_project(first, vqvae={"steps": STEPS})
     for stage in STAGES:
-        if stage in BEFORE or stage in MAPS or stage in ("train_decoder", "train_pixelsnail"):
+        if stage in (*BEFORE, *MAPS, *BETWEEN):
             end(start(first, *SMALL, stage))
     second.mkdir()
-    for name in ("pipeline", "stages", "annotations", "dvc.yaml", "params.yaml"):
+    for name in ("pipeline", "stages", "annotations", "docs", "dvc.yaml", "params.yaml"):
         copy = shutil.copytree if (first / name).is_dir() else shutil.copy
         copy(first / name, second / name)
     for name in ("data", "models", "metrics"):
@@ -107,25 +112,26 @@ def test_three_processes_on_two_machines_make_the_bytes_of_one(
     assert made
 
 
+@pytest.mark.parametrize("stage", ["dump_codes", "evaluate"])
 def test_a_machine_that_is_lost_costs_the_share_that_it_was_at(
-    machines: list[Path], shared: dict[str, str]
+    machines: list[Path], shared: dict[str, str], stage: str
 ) -> None:
-    made = outs(machines[0], "dump_codes")
-    forget(machines[0], "dump_codes")
-    lost = start(machines[1], *SMALL, "dump_codes", "--stuck", **shared)
+    made = outs(machines[0], stage)
+    forget(machines[0], stage)
+    lost = start(machines[1], *SMALL, stage, "--stuck", **shared)
     assert lost.stdout is not None
     assert lost.stdout.readline() == "stuck\n"
-    done = list(Path(shared["CODEBRUSH_SCRATCH"]).glob("dump_codes/*/0*"))
+    done = list(Path(shared["CODEBRUSH_SCRATCH"]).glob(f"{stage}/*/0*"))
     times = {path: path.stat().st_mtime_ns for path in done}
     assert len(times) == 1
     kill(lost)
-    going = start(machines[0], *SMALL, "dump_codes", "--stuck", **shared)
+    going = start(machines[0], *SMALL, stage, "--stuck", **shared)
     assert going.stdout is not None
     assert going.stdout.readline() == "stuck\n"
     assert {path: path.stat().st_mtime_ns for path in done} == times
     kill(going)
-    end(start(machines[0], *SMALL, "dump_codes", **shared))
-    assert outs(machines[0], "dump_codes") == made
+    end(start(machines[0], *SMALL, stage, **shared))
+    assert outs(machines[0], stage) == made
 
 
 def test_a_training_on_two_machines_goes_on_when_one_was_lost_and_both_start_again(

@@ -101,8 +101,9 @@ def test_a_measure_that_cannot_be_taken_leaves_nothing_behind() -> None:
 def test_metrics_files_hold_headlines_and_the_table_everything(tmp_path: Path) -> None:
     write_scores(
         every(exact=EXACT, vqvae={"psnr": 27.0, "no_text.psnr": 20.0}), tmp_path,
-        space=None, spread=None,
+        space=None, spread=None, left_out={"test pictures": "5 of 9 were looked at"},
     )  # fmt: skip
+    assert "- test pictures: 5 of 9 were looked at." in (tmp_path / "report.md").read_text()
     assert json.loads((tmp_path / "vqvae.json").read_text()) == {"psnr": 27.0}
     assert json.loads((tmp_path / "neutral.json").read_text()) == {}
     rows = (tmp_path / "figures.tsv").read_text().splitlines()

@@ -6,7 +6,7 @@
 # this again; what was made in shares is not made anew.
 set -euo pipefail
 
-maps="resize_images extract_embeddings dump_codes generate"
+maps="resize_images extract_embeddings dump_codes generate evaluate"
 trainings="finetune_blip train_vqvae train_decoder train_pixelsnail train_diffusion"
 stages="resize_images finetune_blip extract_embeddings train_vqvae dump_codes train_decoder
   train_pixelsnail train_diffusion train_judge generate evaluate"

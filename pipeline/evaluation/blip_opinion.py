@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers.normalizers import Normalizer
 
+from pipeline.evaluation.asking import AskedBlip
 from pipeline.evaluation.bootstrap import mean_figures
 from pipeline.evaluation.captions import caption_overlap, meteor
 from pipeline.evaluation.judged import Judged
@@ -32,6 +33,7 @@ class BlipOpinion:
         """Ask about `judged`; `seed` is of the draw of other prompts."""
         draws, references = judged.draws, judged.references
         self.blip, self.prompts = judged.blip, judged.prompts
+        self.asked = AskedBlip(judged.blip, judged.maps)
         self.images = {
             "unranked": draws.unranked,
             "best_of_n": draws.best,
@@ -61,7 +63,7 @@ class BlipOpinion:
     def captions(self) -> dict[str, list[str]]:
         """What the captioner says of each group's pictures, but for those that it selected."""
         return {
-            group: self.blip.caption(images)
+            group: self.asked.caption(images)
             for group, images in self.images.items()
             if group != "best_of_n"
         }
@@ -69,7 +71,7 @@ class BlipOpinion:
     @cached_property
     def embeds(self) -> dict[str, np.ndarray]:
         """The embeddings (N, D) of each group's pictures."""
-        return {group: self.blip.embed_images(images) for group, images in self.images.items()}
+        return {group: self.asked.embed_images(images) for group, images in self.images.items()}
 
     def overlaps(self) -> Figures:
         """BLEU and ROUGE of the captions, MEASURE.GROUP, with their intervals."""
@@ -99,6 +101,6 @@ class BlipOpinion:
     def matches(self) -> Figures:
         """The mean probability that each group's pictures match their prompts."""
         for group, images in self.images.items():
-            yield from mean_figures(group, self.blip.match(images, self.prompts))
-        floor = self.blip.match(self.images["unranked"], self.others)
+            yield from mean_figures(group, self.asked.match(images, self.prompts))
+        floor = self.asked.match(self.images["unranked"], self.others)
         yield from mean_figures("shuffled", floor)

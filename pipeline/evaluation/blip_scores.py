@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.data.embeddings import ImageEmbeddings, TextEmbeddings
 from pipeline.data.pairs import captioned
 from pipeline.data.pixels import Pixels
+from pipeline.evaluation.asking import AskedBlip
 from pipeline.evaluation.blip_opinion import BlipOpinion
 from pipeline.evaluation.blip_sight import (
     CONFUSION,
@@ -32,7 +33,6 @@ from pipeline.evaluation.matching import (
 )
 from pipeline.evaluation.scores import Figures, Scores, prefixed
 from pipeline.evaluation.shuffling import shuffled_rows
-from pipeline.models.blip import Blip
 
 
 def blip_scores(
@@ -56,8 +56,8 @@ def blip_scores(
         pictures_per_label: of training, for a kind to be learned.
         seed: of the draw of mismatched captions.
     """
-    blip, pairs = judged.blip, judged.pairs
-    threshold = blip.thresholds.captions
+    blip, pairs = opinion.asked, judged.pairs
+    threshold = judged.blip.thresholds.captions
     scores = Scores()
     asked = captioned(pairs)
     pictures = pixels[pixels.rows(pair.image for pair in asked)]
@@ -91,7 +91,7 @@ def blip_scores(
         relatedness(
             matches_labelled,
             probabilities,
-            threshold=blip.thresholds.passages,
+            threshold=judged.blip.thresholds.passages,
             pictures=[pair.image for pair in labelled],
             seed=seed,
         ),
@@ -149,7 +149,7 @@ def _kinds(
 
 
 def _matching(
-    blip: Blip,
+    blip: AskedBlip,
     pictures: np.ndarray,
     texts: Sequence[str],
     *,

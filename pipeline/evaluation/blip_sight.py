@@ -13,7 +13,7 @@ from tokenizers.normalizers import Normalizer
 
 from pipeline.evaluation.bootstrap import FEWEST, share_interval
 from pipeline.evaluation.captions import OUR_SPELLING, words
-from pipeline.evaluation.labels import LabelClassifier, label_accuracy
+from pipeline.evaluation.labels import LabelClassifier, label_accuracy, require_labels
 from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.sample.attributes import ATTRIBUTES, WAYS
@@ -104,8 +104,7 @@ def told_kinds(
         Unmeasurable: there are fewer than two labels to tell apart.
     """
     rows = [row for row, label in enumerate(labels) if label in kept]
-    if len({labels[row] for row in rows}) < 2:
-        raise Unmeasurable("fewer than two labels have enough training pictures")
+    require_labels(sorted({labels[row] for row in rows}))
     model = make_pipeline(
         CountVectorizer(analyzer=words, binary=True),
         LogisticRegression(max_iter=MAX_ITERATIONS, class_weight="balanced"),

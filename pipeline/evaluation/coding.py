@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from pipeline.data.captioned import CaptionedImages
 from pipeline.data.views import to_float, to_uint8
 from pipeline.decoder import Decoder
+from pipeline.evaluation.maps import Arrays, Maps
 from pipeline.models.blip import Blip
 from pipeline.models.vqvae import VQVAE
 from pipeline.seeds import derive_seed
@@ -38,18 +40,22 @@ def decoded(vqvae: VQVAE, codes: Tensor, texts: Tensor) -> Tensor:
     return torch.cat([vqvae.decode(codes[r].to(device), texts[r].to(device)).cpu() for r in rows])
 
 
-def redrawn(decoder: Decoder, codes: Tensor, texts: Tensor, *, steps: int, seed: int) -> Tensor:
+def redrawn(
+    decoder: Decoder, codes: Tensor, texts: Tensor, *, steps: int, seed: int, first: int = 0
+) -> Tensor:
     """Pictures (N, 3, H, W) in [-1, 1] that the flow decoder draws from the codes.
 
     Args:
         texts: (N, text_dim), a row for each picture.
         steps: of the flow, at least 1.
         seed: a picture depends on it, on its codes and text, and on its row.
+        first: the first picture's row, where these are some of more.
     """
     device = decoder.device
     pictures = []
     for rows in torch.arange(len(codes)).split(BATCH):
-        generators = [torch.Generator().manual_seed(derive_seed(seed, r)) for r in rows.tolist()]
+        seeds = [derive_seed(seed, first + row) for row in rows.tolist()]
+        generators = [torch.Generator().manual_seed(own) for own in seeds]
         drawn = decoder.draw(
             codes[rows].to(device), texts[rows].to(device), steps=steps, generators=generators
         )
@@ -62,12 +68,14 @@ class ThroughCodes:
     """Takes pictures to codes and back.
 
     Attributes:
+        maps: by which processes do that together.
         steps: of the flow decoder; 0: it is not asked.
         seed: of what it draws.
     """
 
     decoder: Decoder
     blip: Blip
+    maps: Maps
     steps: int
     seed: int
 
@@ -79,13 +87,26 @@ class ThroughCodes:
         Returns:
             Those of least error, and those that the flow decoder draws, if it is asked.
         """
-        embeds, vqvae = self.blip.embed_texts(texts).pooled, self.decoder.vqvae
-        codes = encoded(vqvae, CaptionedImages(torch.from_numpy(images), embeds), embeds)
-        least_error = to_uint8(decoded(vqvae, codes, embeds)).numpy()
-        if self.steps == 0:
-            return least_error, None
-        drawn = redrawn(self.decoder, codes, embeds, steps=self.steps, seed=self.seed)
-        return least_error, to_uint8(drawn).numpy()
+        pictures = CaptionedImages(torch.from_numpy(images), self.blip.embed_texts(texts).pooled)
+        found = self.maps.rows(
+            "real pictures through codes",
+            len(images),
+            partial(self._paint, pictures),
+            of_each=BATCH,
+        )
+        return found["least_error"], found.get("drawn")
+
+    def _paint(self, pictures: CaptionedImages, rows: slice) -> Arrays:
+        some = CaptionedImages(pictures.images[rows], pictures.text_embeds[rows])
+        vqvae, texts = self.decoder.vqvae, some.text_embeds[:]
+        codes = encoded(vqvae, some, texts)
+        painted = {"least_error": to_uint8(decoded(vqvae, codes, texts)).numpy()}
+        if self.steps:
+            drawn = redrawn(
+                self.decoder, codes, texts, steps=self.steps, seed=self.seed, first=rows.start
+            )
+            painted["drawn"] = to_uint8(drawn).numpy()
+        return painted
 
 
 def latent_vectors(vqvae: VQVAE, codes: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ less contrast, or one that repeats a part of a picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ from pipeline.evaluation.unmeasurable import Unmeasurable
 MAX_SHIFT = 4  # pixels each way, as training moves its views
 BLOCKS = 16  # that a picture's side is cut into; with half as many, other pictures look alike
 PERCENTILE = 5.0  # of the held-out pictures' distances; nearer than that is called a copy
-AT_A_TIME = 4096  # training pictures: their block means are 44 KB each, at 64 pixels
+AT_A_TIME = 4096  # training pictures
 FEWEST = 20  # pictures a side: a twentieth of fewer is no picture
 
 
@@ -42,13 +42,87 @@ class Nearest:
     distances: np.ndarray
 
 
+@dataclass(frozen=True)
+class Middles:
+    """The middles of N pictures, as they are and then mirrored, to be laid on training pictures.
+
+    Nothing beyond an edge of these counts so.
+
+    Attributes:
+        blocks: (2 N, D) values.
+        side: of a block, in pixels.
+        max_shift: pixels each way.
+    """
+
+    blocks: Tensor
+    side: int
+    max_shift: int
+
+    @classmethod
+    @torch.inference_mode()
+    def of(cls, images: np.ndarray, *, max_shift: int = MAX_SHIFT) -> Middles:
+        """Those of pictures (N, H, W, 3) uint8.
+
+        Raises:
+            Unmeasurable: there are none, or they are too small to be shifted.
+        """
+        if not len(images):
+            raise Unmeasurable("there are no pictures to compare")
+        if min(images.shape[1:3]) < 4 * max_shift:
+            raise Unmeasurable(f"pictures of {images.shape[1:3]} are too small to be shifted")
+        side = max(1, min(images.shape[1:3]) // BLOCKS)
+        means = _block_means(np.concatenate([images, images[:, :, ::-1]]), side)
+        return cls(_laid(means, side, max_shift, max_shift, max_shift), side, max_shift)
+
+    @torch.inference_mode()
+    def nearest(self, gaps: np.ndarray, rows: np.ndarray) -> Nearest:
+        """The nearest of all training pictures; of two that are as near, the first.
+
+        Args:
+            gaps, rows: (parts, 2 N) what `lay` found on each part of the training pictures, rows
+                counted through them.
+        """
+        part = gaps.argmin(axis=0)[None]
+        best, row = (torch.from_numpy(np.take_along_axis(a, part, axis=0)[0]) for a in (gaps, rows))
+        squares = (best + self.blocks.square().sum(dim=1)).clamp(min=0) / self.blocks.shape[1]
+        nearer = squares.view(2, -1).min(dim=0)  # as it is, or mirrored
+        chosen = row.view(2, -1).gather(0, nearer.indices[None])[0]
+        return Nearest(chosen.numpy(), nearer.values.double().sqrt().numpy())
+
+
 @torch.inference_mode()
+def lay(every: Sequence[Middles], training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lay middles on training pictures (M, H, W, 3) uint8, at each shift; 44 KB each at 64 pixels.
+
+    Args:
+        every: several pictures' middles, of as many pictures, shifted as far.
+
+    Returns:
+        How far the nearest of these is from each, |a - b|^2 less |a|^2, and its row: float32 and
+        int64, each (len(every), 2 N).
+    """
+    side, max_shift = every[0].side, every[0].max_shift
+    known = _block_means(training, side)
+    best = [torch.full((len(asked.blocks),), torch.inf) for asked in every]
+    rows = [torch.zeros(len(asked.blocks), dtype=torch.int64) for asked in every]
+    for down in range(2 * max_shift + 1):
+        for right in range(2 * max_shift + 1):
+            laid = _laid(known, side, down, right, max_shift)
+            squares = laid.square().sum(dim=1)[None]
+            for number, asked in enumerate(every):
+                # |a - b|^2 less |a|^2, which is the same for all b
+                gaps = torch.addmm(squares, asked.blocks, laid.T, alpha=-2)
+                found = gaps.min(dim=1)
+                rows[number] = torch.where(found.values < best[number], found.indices, rows[number])
+                best[number] = torch.minimum(best[number], found.values)
+    return torch.stack(best).numpy(), torch.stack(rows).numpy()
+
+
 def nearest_views(
     images: np.ndarray, training: np.ndarray, *, max_shift: int = MAX_SHIFT
 ) -> Nearest:
     """Find each picture's nearest training picture, shifted or mirrored as may be.
 
-    The picture's middle is laid on each training picture, so that nothing beyond an edge counts.
     2,000 training pictures of 64 pixels take 20 ms for each picture, on one core; time grows with
     their number, memory does not.
 
@@ -64,33 +138,22 @@ def nearest_views(
         raise Unmeasurable("there are no pictures to compare")
     if images.shape[1:] != training.shape[1:]:
         raise ValueError(f"pictures {images.shape[1:]}, training pictures {training.shape[1:]}")
-    if min(images.shape[1:3]) < 4 * max_shift:
-        raise Unmeasurable(f"pictures of {images.shape[1:3]} are too small to be shifted")
-    block = max(1, min(images.shape[1:3]) // BLOCKS)
-    both = np.concatenate([images, images[:, :, ::-1]])
-    asked = _laid(_block_means(both, block), block, max_shift, max_shift, max_shift)
-    best = torch.full((len(asked),), torch.inf)
-    rows = torch.zeros(len(asked), dtype=torch.int64)
+    asked, gaps, rows = Middles.of(images, max_shift=max_shift), [], []
     for start in range(0, len(training), AT_A_TIME):
-        known = _block_means(training[start : start + AT_A_TIME], block)
-        for down in range(2 * max_shift + 1):
-            for right in range(2 * max_shift + 1):
-                laid = _laid(known, block, down, right, max_shift)
-                # |a - b|^2 less |a|^2, which is the same for all b
-                gaps = torch.addmm(laid.square().sum(dim=1)[None], asked, laid.T, alpha=-2)
-                found = gaps.min(dim=1)
-                rows = torch.where(found.values < best, found.indices + start, rows)
-                best = torch.minimum(best, found.values)
-    squares = (best + asked.square().sum(dim=1)).clamp(min=0) / asked.shape[1]
-    nearer = squares.view(2, -1).min(dim=0)  # as it is, or mirrored
-    chosen = rows.view(2, -1).gather(0, nearer.indices[None])[0]
-    return Nearest(chosen.numpy(), nearer.values.double().sqrt().numpy())
+        gap, row = lay([asked], training[start : start + AT_A_TIME])
+        gaps.append(gap[0])
+        rows.append(row[0] + start)
+    return asked.nearest(np.stack(gaps), np.stack(rows))
 
 
 def _block_means(images: np.ndarray, block: int) -> Tensor:
     """(N, 3, H - block + 1, W - block + 1) in [0, 1]: the mean of the block at every pixel."""
-    parts = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).split(256)
-    return torch.cat([F.avg_pool2d(part.float() / 255, block, stride=1) for part in parts])
+    planes = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+    height, width = (side - block + 1 for side in images.shape[1:3])
+    means = torch.empty(len(images), 3, height, width)
+    for own, part in zip(means.split(256), planes.split(256), strict=True):
+        own[:] = F.avg_pool2d(part.float() / 255, block, stride=1)
+    return means
 
 
 def _laid(means: Tensor, block: int, down: int, right: int, max_shift: int) -> Tensor:

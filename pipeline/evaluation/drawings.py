@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from pipeline.data.mapped_images import Images
 from pipeline.data.views import to_uint8
 from pipeline.evaluation.blip_page import PICTURE
 from pipeline.evaluation.blip_sight import right_captions
@@ -48,7 +50,7 @@ def draw(
         draw_nearest(
             draws.unranked,
             judged.prompts,
-            training=judged.training,
+            training=judged.train.images,
             real=references.real,
             nearest=nearest,
             count=half,
@@ -152,7 +154,7 @@ def draw_nearest(
     images: np.ndarray,
     prompts: Sequence[str],
     *,
-    training: np.ndarray,
+    training: Images,
     real: np.ndarray,
     nearest: Nearest,
     count: int,
@@ -169,7 +171,7 @@ def draw_nearest(
     closest = np.argsort(nearest.distances, kind="stable")[:count]
     rows = {
         "generated": images[closest],
-        "nearest\nin training": training[nearest.rows[closest]],
+        "nearest\nin training": training[torch.from_numpy(nearest.rows[closest])].numpy(),
         "real": real[closest],
     }
     beside = comparison_grid(rows, [prompts[i] for i in closest], columns=COLUMNS, scale=2)

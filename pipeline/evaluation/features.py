@@ -35,7 +35,7 @@ class FeatureSpace:
     kid_unit: float = 1.0
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Features (N, D) float64 of pictures (N, H, W, 3) uint8, N >= 0.
+        """Features (N, D) of pictures (N, H, W, 3) uint8, N >= 0.
 
         Raises:
             ValueError: the pictures are no 8-bit ones, or the features not one row each, or not
@@ -43,7 +43,7 @@ class FeatureSpace:
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
             raise ValueError(f"pictures {images.shape} of {images.dtype}, expected 8-bit RGB")
-        found = np.asarray(self.extract(images), dtype=np.float64)
+        found = self.extract(images)
         if found.ndim != 2 or len(found) != len(images):
             raise ValueError(f"{len(images)} pictures have features of {found.shape}")
         if not np.isfinite(found).all():

@@ -9,19 +9,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from pipeline.evaluation.bootstrap import FEWEST, share_interval
 from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.unmeasurable import Unmeasurable
-from pipeline.models.blip import Blip
 from pipeline.sample.attributes import ATTRIBUTES
 from pipeline.sample.scene import every_scene
 from pipeline.sample.titles import parse
 from pipeline.sample.words import title
 
 Negatives = Mapping[str, Sequence[tuple[int, str]]]  # what was changed → (row, wrong text)
+
+
+class Matcher(Protocol):
+    """BLIP, or what asks it."""
+
+    def match(self, images: np.ndarray, texts: Sequence[str], /) -> np.ndarray:
+        """How likely each picture and its text belong together: (N,) in [0, 1]."""
+        ...
 
 
 def changed_titles(titles: Sequence[str]) -> Negatives:
@@ -51,7 +59,7 @@ def other_captions(captions: Sequence[str], labels: Sequence[str], *, seed: int)
 
 
 def hard_negatives(
-    blip: Blip,
+    blip: Matcher,
     images: np.ndarray,
     captions: Sequence[str],
     negatives: Negatives,

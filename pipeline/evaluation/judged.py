@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from pipeline.codes.captioned import CaptionedCodes
@@ -18,6 +16,7 @@ from pipeline.data.pixels import Pixels
 from pipeline.decoder import Decoder
 from pipeline.evaluation.coding import ThroughCodes
 from pipeline.evaluation.gallery import Draws, References
+from pipeline.evaluation.maps import Maps
 from pipeline.evaluation.references import first_of_captions, fresh_references, matched_references
 from pipeline.models.blip import Blip
 from pipeline.models.vqvae import VQVAE
@@ -30,6 +29,7 @@ class Judged:
     """A run's models and pictures.
 
     Attributes:
+        maps: by which processes judge them together.
         decoder_steps: of the flow decoder that painted the draws; 0: the least-error one did.
         pairs: of the test split, those without a caption too.
         train_codes, test_codes: of the pictures as they are, joined to their captioned pairs.
@@ -39,6 +39,7 @@ class Judged:
         left_out: what of the data no measure saw, for there is too much of it.
     """
 
+    maps: Maps
     device: torch.device
     blip: Blip
     decoder: Decoder
@@ -60,6 +61,7 @@ class Judged:
         decoder: Decoder,
         pairs: Sequence[Pair],
         *,
+        maps: Maps,
         codes: Path,
         texts: TextEmbeddings,
         pixels: Pixels,
@@ -90,7 +92,7 @@ class Judged:
         )
         draws = Draws.load(generated)
         prompts = list(dict.fromkeys(draws.prompts))
-        through_codes = ThroughCodes(decoder, blip, steps=decoder_steps, seed=seed)
+        through_codes = ThroughCodes(decoder, blip, maps, steps=decoder_steps, seed=seed)
         if sample_size is not None:
             references = fresh_references(
                 prompts, through_codes, size=sample_size, image_size=size, seed=seed
@@ -108,6 +110,7 @@ class Judged:
                 seed=seed,
             )
         return cls(
+            maps=maps,
             device=device,
             blip=blip,
             decoder=decoder,
@@ -134,11 +137,6 @@ class Judged:
     def vqvae(self) -> VQVAE:
         """What makes codes of pictures."""
         return self.decoder.vqvae
-
-    @cached_property
-    def training(self) -> np.ndarray:
-        """The training pictures, (M, H, W, 3) uint8, all in memory."""
-        return self.train.images[:].numpy()
 
     @property
     def prompts(self) -> list[str]:

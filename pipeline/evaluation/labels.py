@@ -40,6 +40,16 @@ def common_labels(
     return tuple(label for label in ranked if counts[label] >= at_least)[:at_most]
 
 
+def require_labels(labels: Sequence[str]) -> None:
+    """See that there are labels to tell apart.
+
+    Raises:
+        Unmeasurable: there are fewer than two.
+    """
+    if len(labels) < 2:
+        raise Unmeasurable("fewer than two labels have enough training pictures")
+
+
 @dataclass(frozen=True)
 class LabelClassifier:
     """Tells labels by features of pictures.
@@ -69,10 +79,9 @@ class LabelClassifier:
         """
         rows = _rows(features, labels, kept)
         found = sorted({labels[row] for row in rows})
-        if len(found) < 2:
-            raise Unmeasurable("fewer than two labels have enough training pictures")
+        require_labels(found)
         model = make_pipeline(
-            StandardScaler(),
+            StandardScaler(copy=False),  # what it is given is a copy already
             LogisticRegression(
                 C=INVERSE_PENALTY,
                 max_iter=MAX_ITERATIONS,

@@ -8,21 +8,27 @@ leaves out what it loses and shows the prior's own share.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.data.views import to_float
 from pipeline.evaluation.distribution import distribution
 from pipeline.evaluation.features import FeatureSpace, backbone_space
 from pipeline.evaluation.gallery import Draws, References
 from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.maps import Arrays, Maps
 from pipeline.evaluation.perceptual import lpips_distances
 from pipeline.evaluation.scores import Figures, Scores
 from pipeline.evaluation.shuffling import shuffled_rows
+from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.judge.model import Judge
 
 LPIPS_BATCH = 32
+LPIPS_SHARE = 128  # pairs
 
 
 def find_space(lpips: nn.Module | None, judge: Judge | None) -> FeatureSpace | None:
@@ -49,21 +55,27 @@ def neutral_scores(
         seed: of the draws of jackknife groups, and of other prompts.
     """
     scores = Scores()
-    draws, references = judged.draws, judged.references
+    draws, references, maps = judged.draws, judged.references, judged.maps
     if space is None:
         reason = "it needs a trained backbone (pretrained.lpips) or the sample's judge"
         scores.leave_out("kid, fd, precision, recall, coverage", reason)
     else:
-        _distributions(space, draws, references, scores, seed=seed)
+        _distributions(space, draws, references, maps, scores, seed=seed)
     if lpips is None:
         scores.leave_out("lpips", "it needs a trained backbone, and pretrained.lpips is off")
     else:
-        scores.take("lpips", _lpips(lpips, draws, references, seed=seed))
+        scores.take("lpips", _lpips(lpips, draws, references, maps, seed=seed))
     return scores
 
 
 def _distributions(
-    space: FeatureSpace, draws: Draws, references: References, scores: Scores, *, seed: int
+    space: FeatureSpace,
+    draws: Draws,
+    references: References,
+    maps: Maps,
+    scores: Scores,
+    *,
+    seed: int,
 ) -> None:
     real, generated = space(references.real), space(draws.unranked)
     rows = {
@@ -74,19 +86,33 @@ def _distributions(
     }
     if references.other_redrawn is not None:
         rows["redrawn"] = (real, space(references.other_redrawn))
-    for row, (reference, made) in rows.items():
-        scores.take(row, _in_units(space, reference, made, seed=seed))
+    jobs = {
+        row: partial(_in_units, space, reference, made, seed=seed)
+        for row, (reference, made) in rows.items()
+    }
+    try:
+        found = maps.lists("distributions", jobs)
+    except Unmeasurable as reason:
+        found = {}
+        for row in rows:
+            scores.leave_out(row, str(reason))
+    for row, figures in found.items():
+        scores.take(row, [(name, value) for name, value in figures])
     scores.take("same_prompt", [("same_prompt", references.same_prompt)], under="")
 
 
 def _in_units(
     space: FeatureSpace, reference: np.ndarray, made: np.ndarray, *, seed: int
+) -> list[Any]:
+    return [
+        (name, value / space.kid_unit if name.startswith("kid") else value)
+        for name, value in distribution(reference, made, seed=seed)
+    ]
+
+
+def _lpips(
+    measure: nn.Module, draws: Draws, references: References, maps: Maps, *, seed: int
 ) -> Figures:
-    for name, value in distribution(reference, made, seed=seed):
-        yield name, value / space.kid_unit if name.startswith("kid") else value
-
-
-def _lpips(measure: nn.Module, draws: Draws, references: References, *, seed: int) -> Figures:
     """Mean LPIPS to the prompt's real picture; the ceiling is *another* real picture of it."""
     real, other, decoded, generated = (
         to_float(torch.from_numpy(images))
@@ -102,4 +128,10 @@ def _lpips(measure: nn.Module, draws: Draws, references: References, *, seed: in
     if references.real_redrawn is not None:
         pairs["redrawn"] = (to_float(torch.from_numpy(references.real_redrawn)), real)
     for row, (first, second) in pairs.items():
-        yield row, float(lpips_distances(measure, first, second, batch_size=LPIPS_BATCH).mean())
+
+        def apart(rows: slice, first: Tensor = first, second: Tensor = second) -> Arrays:
+            some = first[rows], second[rows]
+            return {"lpips": lpips_distances(measure, *some, batch_size=LPIPS_BATCH)}
+
+        found = maps.rows(f"LPIPS ({row})", len(first), apart, of_each=LPIPS_SHARE)
+        yield row, float(found["lpips"].mean())

@@ -6,16 +6,23 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipeline.evaluation.copies import Nearest, copies, nearest_views
+from pipeline.evaluation.copies import AT_A_TIME, Middles, Nearest, copies, lay
 from pipeline.evaluation.features import FeatureSpace
 from pipeline.evaluation.judged import Judged
-from pipeline.evaluation.labels import LabelClassifier, common_labels, label_accuracy
+from pipeline.evaluation.labels import (
+    LabelClassifier,
+    common_labels,
+    label_accuracy,
+    require_labels,
+)
+from pipeline.evaluation.maps import Arrays
 from pipeline.evaluation.pixels import PIXEL_SPACE
 from pipeline.evaluation.scores import Figures, Scores, of_group, prefixed
 from pipeline.evaluation.sharpness import sharpness
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
 MOST_ASKED = 200  # pictures whose nearest training picture is looked for, at 20 ms each
+FEATURES = 1024  # pictures of a share: a multiple of what each space takes at a time
 
 
 def pixel_scores(
@@ -56,9 +63,8 @@ def pixel_scores(
         beside = references.other if group == "real" else references.real
         scores.take("sharpness", of_group(group, sharpness(images, beside)), under="")
     try:
-        nearest, held_out = (
-            nearest_views(pictures[:MOST_ASKED], judged.training)
-            for pictures in (draws.unranked, references.real_repainted)
+        nearest, held_out = _nearest(
+            judged, [draws.unranked[:MOST_ASKED], references.real_repainted[:MOST_ASKED]]
         )
     except Unmeasurable as reason:
         scores.leave_out("copies", str(reason))
@@ -77,8 +83,31 @@ def _labels(
     seed: int,
 ) -> Figures:
     """How often each group's pictures are told to show what their prompts ask for."""
-    classifier = LabelClassifier.fit(space(judged.training), objects, kept, seed=seed)
+    require_labels(kept)  # before features are taken of thousands of pictures
+    training = judged.train.images
+    known = judged.maps.rows(
+        "features of training pictures",
+        len(training),
+        lambda rows: {"features": space(training[rows].numpy())},
+        of_each=FEATURES,
+    )
+    classifier = LabelClassifier.fit(known["features"], objects, kept, seed=seed)
     asked = judged.references.labels
     for group, images in groups.items():
         figures = label_accuracy(classifier, space(images), asked, judged.prompts)
         yield from prefixed(group, figures)
+
+
+def _nearest(judged: Judged, groups: Sequence[np.ndarray]) -> list[Nearest]:
+    """The training pictures nearest to those of several groups, as many in each."""
+    every, training = [Middles.of(images) for images in groups], judged.train.images
+
+    def lay_on(rows: slice) -> Arrays:
+        gaps, found = lay(every, training[rows].numpy())
+        return {"gaps": gaps[None], "rows": found[None] + rows.start}
+
+    laid = judged.maps.rows("nearest training pictures", len(training), lay_on, of_each=AT_A_TIME)
+    return [
+        middles.nearest(laid["gaps"][:, group], laid["rows"][:, group])
+        for group, middles in enumerate(every)
+    ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from pipeline.codes.captioned import CaptionedCodes
 from pipeline.evaluation.baselines import baseline_bits
 from pipeline.evaluation.bootstrap import FEWEST, mean_interval
 from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.maps import Arrays
 from pipeline.evaluation.scores import Figures, Scores
 from pipeline.evaluation.text_gain import null_branch_lack, text_gain, title_entropy
 from pipeline.evaluation.unmeasurable import Unmeasurable
@@ -46,17 +49,15 @@ def picture_nats(
     return torch.cat(nats).numpy()
 
 
-def _bounds(
-    prior: Prior, codes: CaptionedCodes, device: torch.device, *, seed: int
-) -> np.ndarray | None:
-    """What each picture's codes cost at most, (N,) float64; None: the prior has no such bound."""
-    nats = []
-    for rows in torch.arange(len(codes)).split(BATCH):
-        bound = prior.bound(*codes.batch(rows, device), seed=derive_seed(seed, int(rows[0])))
-        if bound is None:
-            return None
-        nats.append(bound)
-    return torch.cat(nats).numpy()
+def _bounds(prior: Prior, judged: Judged, *, seed: int) -> np.ndarray | None:
+    """What each test picture's codes cost at most, (N,) float64; None: there is no such bound."""
+
+    def bound(rows: slice) -> Arrays:
+        batch = judged.test_codes.batch(torch.arange(rows.start, rows.stop), judged.device)
+        found = prior.bound(*batch, seed=derive_seed(seed, rows.start))
+        return {} if found is None else {"nats": found.numpy()}
+
+    return judged.maps.rows("bounds", len(judged.test_codes), bound, of_each=BATCH).get("nats")
 
 
 def prior_scores(
@@ -70,22 +71,29 @@ def prior_scores(
         seed: of the bootstrap.
     """
     scores = Scores()
-    device = judged.device
     level_shapes, n_embed = judged.vqvae.level_shapes, judged.vqvae.config.n_embed
     train, test = judged.train_codes, judged.test_codes
     cells = math.prod(test.codes.shape[1:])
-    own = picture_nats(prior, test, device, steps=steps)
+
+    def nats(label: str, codes: CaptionedCodes, **how: Any) -> np.ndarray:
+        def cost(rows: slice) -> Arrays:
+            some = codes[torch.arange(rows.start, rows.stop)]
+            return {"nats": picture_nats(prior, some, judged.device, **how)}
+
+        return judged.maps.rows(label, len(codes), cost, of_each=BATCH)["nats"]
+
+    own = nats("bits", test, steps=steps)
     scores.take("bits", _bits("bits", own, cells, seed=seed), under="")
-    most = _bounds(prior, test, device, seed=seed)
+    most = _bounds(prior, judged, seed=seed)
     if most is not None:
-        single = picture_nats(prior, test, device, steps=None)
+        single = nats("bits one by one", test, steps=None)
         scores.take("bits_one_by_one", _bits("bits_one_by_one", single, cells, seed=seed), under="")
         scores.take("bits_bound", _bits("bits_bound", most, cells, seed=seed), under="")
     some = train[torch.arange(min(TRAINING_PICTURES, len(train)))]
-    known = picture_nats(prior, some, device, steps=steps)
+    known = nats("bits of training pictures", some, steps=steps)
     scores.take("train_bits", _bits("train_bits", known, cells, seed=seed), under="")
     scores.take("baselines", _baselines(train, test, level_shapes, n_embed), under="")
-    blind = picture_nats(prior, test, device, steps=steps, conditional=False)
+    blind = nats("bits without text", test, steps=steps, conditional=False)
     lack = null_branch_lack(own / cells, blind / cells, seed=seed)
     scores.take("null_branch_lack", lack, under="")
     titles = Counter(pair.caption for pair in train.pairs)
@@ -97,9 +105,7 @@ def prior_scores(
     elif mixture_pictures:
         scores.take(
             "text_gain",
-            _text_gain(
-                prior, train, test, titles, device, steps=steps, most=mixture_pictures, seed=seed
-            ),
+            _text_gain(prior, judged, titles, steps=steps, most=mixture_pictures, seed=seed),
             under="",
         )
     return scores
@@ -131,17 +137,10 @@ def _baselines(
 
 
 def _text_gain(
-    prior: Prior,
-    train: CaptionedCodes,
-    test: CaptionedCodes,
-    titles: Counter[str],
-    device: torch.device,
-    *,
-    steps: int,
-    most: int,
-    seed: int,
+    prior: Prior, judged: Judged, titles: Counter[str], *, steps: int, most: int, seed: int
 ) -> Figures:
     """Bits per code that the own title saves, against the mixture over all training titles."""
+    train, test, device = judged.train_codes, judged.test_codes, judged.device
     chosen: dict[str, int] = {}  # a title that training knows → one test picture of it
     for row, pair in enumerate(test.pairs):
         if titles[pair.caption] and len(chosen) < most:
@@ -150,15 +149,19 @@ def _text_gain(
         raise Unmeasurable("no test picture has a title of training")
     row_of = dict(zip((p.caption for p in train.pairs), train.condition_rows.tolist(), strict=True))
     every = train.condition[torch.tensor([row_of[title] for title in titles])]
-    nats = np.empty((len(chosen), len(titles)))
-    for place, row in enumerate(chosen.values()):
+
+    def beside_every_title(row: int) -> Arrays:
         grid = test.codes[row : row + 1][0].long().to(device)
-        for part in torch.arange(len(titles)).split(BATCH):
-            grids = grid.expand(len(part), *grid.shape)
-            costs = prior.nats(grids, every[part].to(device), steps=steps)
-            nats[place, part.numpy()] = costs.numpy()
+        costs = [
+            prior.nats(grid.expand(len(part), *grid.shape), every[part].to(device), steps=steps)
+            for part in torch.arange(len(titles)).split(BATCH)
+        ]
+        return {"nats": torch.cat(costs).numpy()}
+
+    jobs = {f"{row:09d}": partial(beside_every_title, row) for row in chosen.values()}
+    nats = np.stack([f["nats"] for f in judged.maps.arrays("titles", jobs).values()])
     names = list(titles)
     own = np.array([names.index(title) for title in chosen])
     weights = np.array([titles[name] for name in names], dtype=np.float64)
-    yield from text_gain(nats, own, weights, cells=math.prod(grid.shape), seed=seed)
+    yield from text_gain(nats, own, weights, cells=math.prod(test.codes.shape[1:]), seed=seed)
     yield "text_gain.n", float(len(chosen))

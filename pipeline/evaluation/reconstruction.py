@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +16,7 @@ PERFECT_PSNR = 100.0  # dB: an exact copy's is infinite, and would make the mean
 SSIM_WINDOW = 11  # pixels: the Gaussian window of the paper, in torchmetrics' default
 BORDER = SSIM_WINDOW // 2  # where the window would reach beyond the picture
 BATCH = 64
+SSIM_BATCH = 4  # its windows take 25 MB a picture of 64 pixels
 
 
 @torch.inference_mode()
@@ -39,6 +42,16 @@ def reconstruction(images: Tensor, reconstructions: Tensor) -> Figures:
     Raises:
         Unmeasurable: there are no pictures, or they are too small for SSIM's window.
     """
+    yield from means(picture_figures(images, reconstructions))
+
+
+@torch.inference_mode()
+def picture_figures(images: Tensor, reconstructions: Tensor) -> dict[str, np.ndarray]:
+    """What `reconstruction` takes the means of: each figure's values, (N,) float64.
+
+    Raises:
+        Unmeasurable: there are no pictures, or they are too small for SSIM's window.
+    """
     from torchmetrics.functional.image import peak_signal_noise_ratio as psnr
 
     if images.shape != reconstructions.shape or images.ndim != 4:
@@ -47,7 +60,7 @@ def reconstruction(images: Tensor, reconstructions: Tensor) -> Figures:
         raise Unmeasurable("there are no pictures")
     if min(images.shape[2:]) < SSIM_WINDOW:
         raise Unmeasurable(f"SSIM takes pictures of at least {SSIM_WINDOW} pixels a side")
-    sums = torch.zeros(3, dtype=torch.float64)
+    found: dict[str, list[Tensor]] = {"mse": [], "psnr": [], "ssim": []}
     for real, made in zip(images.split(BATCH), reconstructions.split(BATCH), strict=True):
         errors = (real.double() - made.double()).square().mean(dim=(1, 2, 3))
         # SSIM compares means by their ratio, so it has to see brightness: black is 0, not -1.
@@ -56,24 +69,43 @@ def reconstruction(images: Tensor, reconstructions: Tensor) -> Figures:
             psnr(made, real, data_range=1.0, reduction="none", dim=(1, 2, 3))
         )
         parts = (errors, decibels.clamp(max=PERFECT_PSNR), _ssim(made, real))
-        sums += torch.stack([part.sum() for part in parts]).cpu()
-    yield from zip(("mse", "psnr", "ssim"), (sums / len(images)).tolist(), strict=True)
+        for name, part in zip(found, parts, strict=True):
+            found[name].append(part.cpu())
+    return {name: torch.cat(parts).numpy() for name, parts in found.items()}
+
+
+def means(figures: Mapping[str, np.ndarray]) -> Figures:
+    """The mean over pictures of each of their figures."""
+    for name in ("mse", "psnr", "ssim"):
+        values = torch.from_numpy(figures[name])
+        yield name, float(sum(part.sum() for part in values.split(BATCH)) / len(values))
 
 
 def _ssim(first: Tensor, second: Tensor) -> Tensor:
     """(B,) of pictures in [0, 1]: the mean over the windows that lie inside."""
     from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
-    found = ssim(first, second, data_range=1.0, reduction="none", return_full_image=True)
-    return found[1][..., BORDER:-BORDER, BORDER:-BORDER].mean(dim=(1, 2, 3))
+    parts = []
+    for some in zip(first.split(SSIM_BATCH), second.split(SSIM_BATCH), strict=True):
+        found = ssim(*some, data_range=1.0, reduction="none", return_full_image=True)
+        parts.append(found[1][..., BORDER:-BORDER, BORDER:-BORDER].mean(dim=(1, 2, 3)))
+    return torch.cat(parts)
 
 
-def mean_psnr(images: Tensor, reconstructions: Tensor) -> float:
-    """The `psnr` of `reconstruction` alone, without the work for SSIM."""
-    errors = (images.double() - reconstructions.double()).square().mean(dim=(1, 2, 3))
+def picture_errors(images: Tensor, reconstructions: Tensor) -> np.ndarray:
+    """The `mse` of each picture, (N,) float64, without the work for SSIM."""
+    return (images.double() - reconstructions.double()).square().mean(dim=(1, 2, 3)).numpy()
+
+
+def mean_psnr(errors: np.ndarray) -> float:
+    """The `psnr` of pictures by their errors (N,).
+
+    Raises:
+        Unmeasurable: there are no pictures.
+    """
     if not len(errors):
         raise Unmeasurable("there are no pictures")
-    return float((10 * (4 / errors).log10()).clamp(max=PERFECT_PSNR).mean())
+    return float((10 * (4 / torch.from_numpy(errors)).log10()).clamp(max=PERFECT_PSNR).mean())
 
 
 def bits_per_pixel(code_shape: tuple[int, int], n_embed: int, *, image_size: int) -> float:

@@ -24,6 +24,7 @@ def write_scores(
     *,
     space: FeatureSpace | None,
     spread: Spread | None,
+    left_out: Mapping[str, str],
 ) -> None:
     """Write `PART.json` for each part, `figures.tsv` and `report.md` into `folder`.
 
@@ -31,6 +32,7 @@ def write_scores(
         every: the figures of each part that `HEADLINES` names.
         space: the neutral one; None for none.
         spread: over trainings of the same settings; None: it was never measured.
+        left_out: what no part has, and why; what a part lacks, it says itself.
     """
     rows = [
         {
@@ -46,14 +48,14 @@ def write_scores(
         for figure in scores.figures()
     ]
     write_tsv(folder / "figures.tsv", rows, columns=COLUMNS)
-    left_out: dict[str, str] = {}
+    every_left_out = dict(left_out)
     for part, scores in every.items():
         write_json(folder / f"{part}.json", scores.nested(HEADLINES[part]))
-        left_out |= {f"{part}: {measure}": why for measure, why in scores.left_out.items()}
-    for measure, why in sorted(left_out.items()):
+        every_left_out |= {f"{part}: {measure}": why for measure, why in scores.left_out.items()}
+    for measure, why in sorted(every_left_out.items()):
         say(f"left out: {measure}: {why}")
     with replacing(folder / "report.md") as aside:
-        text = report(every, left_out, space=space, spread=spread)
+        text = report(every, every_left_out, space=space, spread=spread)
         aside.write_text(text, encoding="utf-8", newline="\n")
 
 

@@ -67,7 +67,7 @@ class Blip(BlipReader):
             raise ValueError(f"{len(images)} pictures and {len(texts)} texts: expected as many")
         ids = self.pieces.ids(texts)
         scores = torch.zeros(len(ids))
-        for rows, batch, present in self._by_length(ids, most=self._image_batch()):
+        for rows, batch, present in self._by_length(ids, most=self.batch):
             batch[:, 0] = self.checkpoint.encode_id
             states = self._read(batch, present, self._see(self._pixels(images[rows.numpy()])))
             logits = self.retrieval.itm_head(states[-1][:, 0])  # (B, 2): no match, match

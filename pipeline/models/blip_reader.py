@@ -102,6 +102,16 @@ class BlipReader:
         """D, the length of pooled embeddings."""
         return int(self.retrieval.text_proj.out_features)
 
+    @property
+    def batch(self) -> int:
+        """How many pictures are looked at together."""
+        patches = self.captioner.vision_model.embeddings.num_patches
+        return max(1, min(128, PATCHES // patches))
+
+    def by_length(self, texts: Sequence[str]) -> np.ndarray:
+        """The texts' rows (N,), those of fewer tokens first: how they are put into batches."""
+        return np.array(_order(self.pieces.ids(texts)), dtype=np.int64)
+
     def check_prompts(self, prompts: Sequence[str]) -> None:
         """Refuse texts that a picture cannot be painted from.
 
@@ -183,9 +193,8 @@ class BlipReader:
         return logits
 
     def _batches(self, images: np.ndarray) -> Iterator[np.ndarray]:
-        step = self._image_batch()
-        for first in range(0, len(images), step):
-            yield images[first : first + step]
+        for first in range(0, len(images), self.batch):
+            yield images[first : first + self.batch]
 
     def _pixels(self, images: np.ndarray) -> Tensor:
         """uint8 (B, H, W, 3) → what the vision towers take, on their device."""
@@ -200,19 +209,19 @@ class BlipReader:
         pixels = normalised(batch, self.mean, self.std)
         return self.stem(pixels) if self.stem else pixels
 
-    def _image_batch(self) -> int:
-        patches = self.captioner.vision_model.embeddings.num_patches
-        return max(1, min(128, PATCHES // patches))
-
     def _by_length(
         self, ids: Sequence[Sequence[int]], *, most: int = 128
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Batches of texts of like length: their rows, ids (B, T) and mask (B, T)."""
-        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+        order = _order(ids)
         for first in range(0, len(order), most):
             rows = order[first : first + most]
             table, present = padded([ids[row] for row in rows], pad=self.pieces.pad_id)
             yield torch.tensor(rows), table.to(self.device), present.to(self.device)
+
+
+def _order(ids: Sequence[Sequence[int]]) -> list[int]:
+    return sorted(range(len(ids)), key=lambda row: len(ids[row]))
 
 
 def normalised(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
