@@ -34,7 +34,7 @@ def main() -> None:
     # DVC deletes a stage's outs before it runs: what was fetched survives in the scratch folder.
     with DownloadStore.open(scratch_root() / "downloads") as store:
         files = open_source(settings, seed=seed, store=store)
-        intake = take_in(files, settings, seed=seed, store=store)
+        intake = take_in(files, settings, seed=seed, store=store, folder=store.folder)
         for line in summary(intake):
             say(line)
         write_report(layout.REPORT, intake)

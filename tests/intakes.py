@@ -107,7 +107,7 @@ def take(
         body = json.dumps({"pairs": rows}).encode()
         files.append(Annotations(part, f"{part}.json", folder / f"{part}.json", body))
     with DownloadStore.open(folder / "store") as store:
-        return take_in(files, settings(**changes), seed=1, store=store)
+        return take_in(files, settings(**changes), seed=1, store=store, folder=store.folder)
 
 
 def report_table(intake: Intake) -> pd.DataFrame:
