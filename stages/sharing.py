@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from filelock import FileLock
 
@@ -27,6 +28,21 @@ from stages.places import Place
 from stages.runs import drop_older, held, run_folder
 
 SECONDS_BETWEEN_OFFERS = 5.0  # to help again: each looks at every share
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+
+class Work(Protocol[T_co]):
+    """What the processes of a run do together; `Shares` is one."""
+
+    def help(self, *, is_over: Callable[[], bool]) -> None:
+        """Do what nobody else has done or is at, unless the outs are there meanwhile."""
+        ...
+
+    def gather(self) -> T_co:
+        """Do or wait for all that is left: what the outs are made of."""
+        ...
 
 
 def do_in_shares(
@@ -46,8 +62,23 @@ def do_in_shares(
     Raises:
         OwnError: a share cannot be made, or the outs.
     """
-    place, folder = Place.find(os.environ), run_folder(stage)
-    shares, over = Shares(folder, tasks, label), _Over.of(folder, stage)
+    folder = run_folder(stage)
+    do_together(stage, folder, Shares(folder, tasks, label), put_together=put_together)
+
+
+def do_together(
+    stage: str, folder: Path, work: Work[T], *, put_together: Callable[[T], object]
+) -> None:
+    """Do the `work` of a stage, together with whoever else is at this very run.
+
+    Args:
+        folder: the run's, in which its shares gather.
+        put_together: makes the stage's outs of what `work` gathered.
+
+    Raises:
+        OwnError: the work cannot be done, or the outs not made.
+    """
+    place, over = Place.find(os.environ), _Over.of(folder, stage)
     came_in_between = place.count > 1  # the others may have ended before it was started
     helped, offered = False, 0.0
     while True:
@@ -61,7 +92,7 @@ def do_in_shares(
                 with contextlib.suppress(OSError):  # one whose keeper was killed may be written yet
                     drop_older(folder)
                 try:
-                    made = shares.gather()
+                    made = work.gather()
                     with over.alone():
                         put_together(made)
                         over.remember()
@@ -75,7 +106,7 @@ def do_in_shares(
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
         if not helped or time.monotonic() - offered >= SECONDS_BETWEEN_OFFERS:
-            shares.help(is_over=over.holds)
+            work.help(is_over=over.holds)
             offered = time.monotonic()
         helped = came_in_between = True
 
@@ -100,7 +131,7 @@ class _Over:
     def of(cls, run: Path, stage: str) -> _Over:
         """That of a stage's run, by the run's folder."""
         listed = read_yaml(Path("dvc.yaml"))["stages"][stage]["outs"]
-        return cls(run, [Path(out) for out in listed])
+        return cls(run, [Path(out if isinstance(out, str) else next(iter(out))) for out in listed])
 
     def holds(self) -> bool:
         """Whether the outs are those that were remembered."""
