@@ -1,10 +1,11 @@
-"""Near-duplicates by bands and sketches: cost and memory a picture, and what comparing all finds.
+"""Near-duplicates by bands and sketches: cost a picture, and how much of what comparing all finds.
 
     python -m benchmarks.near_duplicates [--json results.json]
 
 Pictures are random fields with the spectrum of photographs; one in fifty is a crop of another, by
-up to a tenth of each side, brighter or darker. Each size has a process of its own, so that its peak
-of memory is its own.
+up to a tenth of each side, brighter or darker; one in fifty another scan, a little shifted, of
+another tone and grain; one in fifty a copy that was compressed. Each size has a process of its own,
+so that its peak of memory is its own.
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ from scipy.fft import dct
 
 from benchmarks.measure import peak_memory, report
 from pipeline.download import registration
-from pipeline.download.bands import near_groups
+from pipeline.download.bands import bits_apart, connected, near_groups
 from pipeline.download.windows import SIDE, among_all, by_sketches
 
-SIZES = (20_000, 200_000)
+SIZES = (20_000, 60_000)  # at the first, all are compared with all as well
 PAINTED = 80  # pixels a side, before they are squeezed into a thumbnail
-CROPS = 50  # one in so many pictures is a crop of the one before
+EVERY = 50  # one in so many pictures is a crop of the one before, one a scan, one a copy
+PLANTED = {"crops": EVERY - 1, "scans": EVERY - 11, "copies": EVERY - 21}  # at which places
 DISTANCE = 16
+AT_A_TIME = 500
 
 
 def thumbnails(count: int) -> np.ndarray:
-    """Random fields whose amplitudes fall with frequency, and crops of some: uint8 (count, …)."""
+    """Random fields whose amplitudes fall with frequency, and kin of some: uint8 (count, …)."""
     generator = np.random.default_rng(0)
     across = np.fft.rfftfreq(PAINTED) * PAINTED
     down = np.fft.fftfreq(PAINTED)[:, None] * PAINTED
@@ -42,16 +45,25 @@ def thumbnails(count: int) -> np.ndarray:
     made = np.empty((count, SIDE, SIDE), dtype=np.uint8)
     field = np.zeros((PAINTED, PAINTED))
     for number in range(count):
-        box = (0.0, 0.0, float(PAINTED), float(PAINTED))
-        if number % CROPS == CROPS - 1:
-            left, top, right, bottom = generator.uniform(0, PAINTED / 10, 4)
-            box = (left, top, PAINTED - right, PAINTED - bottom)
-            field = field * generator.uniform(0.85, 1.15)
-        else:
-            noise = generator.standard_normal((PAINTED, len(across), 2)) @ [1, 1j]
-            field = np.fft.irfft2(noise * fall, (PAINTED, PAINTED))
-            field *= 50 / field.std()
-        grey = Image.fromarray(np.clip(field + 128, 0, 255).astype(np.uint8))
+        left = top = right = bottom = 0.0
+        shown = field
+        match number % EVERY:
+            case place if place == PLANTED["crops"]:
+                left, top, right, bottom = generator.uniform(0, PAINTED / 10, 4)
+                shown = field * generator.uniform(0.85, 1.15)
+            case place if place == PLANTED["scans"]:
+                left, top, right, bottom = generator.uniform(0, PAINTED / 50, 4)
+                shown = field * generator.uniform(0.7, 1.3) + generator.uniform(-20, 20)
+                shown = shown + generator.standard_normal(field.shape) * 4
+            case place if place == PLANTED["copies"]:
+                shown = field + generator.standard_normal(field.shape) * 2
+            case _:
+                noise = generator.standard_normal((PAINTED, len(across), 2)) @ [1, 1j]
+                field = np.fft.irfft2(noise * fall, (PAINTED, PAINTED))
+                field *= 50 / field.std()
+                shown = field
+        box = (left, top, PAINTED - right, PAINTED - bottom)
+        grey = Image.fromarray(np.clip(shown + 128, 0, 255).astype(np.uint8))
         made[number] = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.LANCZOS, box=box))
     return made
 
@@ -65,42 +77,60 @@ def hashes(made: np.ndarray) -> np.ndarray:
     return np.concatenate(found).view(np.uint64)
 
 
+def all_near_groups(signs: np.ndarray) -> np.ndarray:
+    """`near_groups` by comparing every hash with every other."""
+    ties = [np.stack([np.arange(len(signs))] * 2, axis=1)]
+    for start in range(0, len(signs), AT_A_TIME):
+        gaps = bits_apart(signs[start : start + AT_A_TIME, None], signs)
+        ties.append(np.argwhere(gaps <= DISTANCE) + np.array([start, 0]))
+    return connected(len(signs), np.concatenate(ties))
+
+
+def tied_in(groups: np.ndarray) -> set[tuple[int, int]]:
+    """Of each group's members, who is tied to the first."""
+    return {(first, row) for row, first in enumerate(groups.tolist()) if first != row}
+
+
 def measured(count: int, *, against_all: bool) -> list[dict[str, Any]]:
-    """Both searches among so many pictures, and the sketches beside comparing all with all."""
+    """Both searches among so many pictures, beside comparing all with all."""
     made = thumbnails(count)
     signs = hashes(made)
     before = peak_memory()
-    rows = []
-    ties: list[set[tuple[int, int]]] = []
+    rows: list[dict[str, Any]] = []
+    found: dict[str, set[tuple[int, int]]] = {}
 
-    def timed(what: str, run: Callable[[], np.ndarray]) -> np.ndarray:
-        start = time.perf_counter(), time.process_time()
-        found = run()
-        seconds, busy = time.perf_counter() - start[0], time.process_time() - start[1]
-        grown = peak_memory() - before
-        rows.append(
-            {
-                "pictures": count,
-                "what": what,
-                "µs a picture": 1e6 * seconds / count,
-                "of a core": 1e6 * busy / count,
-                "peak KiB a picture": grown * 2**20 / count,
-            }
-        )
-        return found
-
-    timed("hashes, by bands", lambda: near_groups(signs, DISTANCE))
-    searches = {"crops, by sketches": by_sketches}
-    if against_all:
-        searches["crops, by comparing all"] = among_all
-    for what, search in searches.items():
+    def aligned(search: Callable[..., Any]) -> set[tuple[int, int]]:
         registration.candidates = search  # type: ignore[attr-defined]
-        found = timed(what, lambda: registration.aligned_pairs(made, Path(gettempdir())))
-        ties.append({(min(a, b), max(a, b)) for a, b in found.tolist()})
-        planted = {(n - 1, n) for n in range(CROPS - 1, count, CROPS)}
-        rows[-1]["crops found"] = len(planted & ties[-1]) / len(planted)
+        ties = registration.aligned_pairs(made, Path(gettempdir()))
+        return {(min(a, b), max(a, b)) for a, b in ties.tolist()}
+
+    searches = {
+        "hashes, by bands": lambda: tied_in(near_groups(signs, DISTANCE)),
+        "details, by sketches": lambda: aligned(by_sketches),
+    }
     if against_all:
-        rows[1]["of all ties"] = len(ties[0] & ties[1]) / len(ties[1])
+        searches["hashes, comparing all"] = lambda: tied_in(all_near_groups(signs))
+        searches["details, comparing all"] = lambda: aligned(among_all)
+    for what, search in searches.items():
+        start = time.perf_counter(), time.process_time()
+        found[what] = search()
+        seconds, busy = time.perf_counter() - start[0], time.process_time() - start[1]
+        row: dict[str, Any] = {
+            "pictures": count,
+            "what": what,
+            "µs a picture": round(1e6 * seconds / count),
+            "of a core": round(1e6 * busy / count),
+            "peak KiB a picture": round((peak_memory() - before) * 2**20 / count, 1),
+            "ties": len(found[what]),
+        }
+        for kind, place in PLANTED.items():
+            planted = range(place, count, EVERY)
+            kin = {(n - 1, n) for n in planted}
+            row[kind] = round(len(kin & found[what]) / len(kin), 4)
+        rows.append(row)
+    for row in rows if against_all else []:
+        every = found[row["what"].split(",")[0] + ", comparing all"]
+        row["of all ties"] = round(len(every & found[row["what"]]) / len(every), 5)
     return rows
 
 

@@ -30,7 +30,7 @@ from pipeline.waiting import SPIN_COUNT
 from stages.layout import PARAMS
 
 TRAININGS = ("finetune_blip", "train_vqvae", "train_decoder", "train_pixelsnail", "train_diffusion")
-MAPS = ("resize_images", "extract_embeddings", "dump_codes", "generate", "evaluate")
+MAPS = ("download", "resize_images", "extract_embeddings", "dump_codes", "generate", "evaluate")
 
 MACHINE = {
     # glibc hands every large block back to the kernel and faults it in at the next step; keeping
@@ -146,6 +146,8 @@ def _processes(stage: str) -> int:
         return 1
     given = os.environ.get("CODEBRUSH_PROCESSES")
     if given is None:
+        if stage == "download":
+            return 1  # it knows no accelerators, and decodes on all cores
         if not (any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()):  # AMD's
             return 1  # without the second that importing torch takes
         import torch

@@ -1,11 +1,22 @@
-"""download: annotation files and their pictures → images, a table of pairs, a report, resources."""
+"""download: annotation files and their pictures → images, a table of pairs, a report, resources.
+
+The process that keeps the run does it; any other can help it to decode.
+"""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.data.pairs import write_pairs
 from pipeline.data.picture_shards import write_shards
 from pipeline.data.prompts import write_prompts
-from pipeline.download.intake import take_in
+from pipeline.download.intake import Intake, take_in
+from pipeline.download.looks import forget_list, shares_of_looks
 from pipeline.download.pretrained import Pretrained, bring_pretrained
 from pipeline.download.settings import Data
 from pipeline.download.sources import judged_prompts, open_source
@@ -21,8 +32,11 @@ from pipeline.download.tally import (
 from pipeline.files import replacing, write_json, write_tsv
 from pipeline.params import SEED, load_section
 from pipeline.progress import say
+from pipeline.shares import SECONDS_BETWEEN_LOOKS
 from stages import layout
+from stages.runs import held, run_folder
 from stages.scratch import scratch_root
+from stages.sharing import do_together
 
 
 def main() -> None:
@@ -30,20 +44,75 @@ def main() -> None:
     seed = load_section(layout.PARAMS, "seed", SEED)
     settings = load_section(layout.PARAMS, "data", Data)
     pretrained = load_section(layout.PARAMS, "pretrained", Pretrained)
+    folder = run_folder("download")
+    with ExitStack() as opened:
+        do_together(
+            "download",
+            folder,
+            _Taking(folder, settings, seed=seed, opened=opened),
+            put_together=lambda taken: write(taken, settings, pretrained),
+        )
 
-    # DVC deletes a stage's outs before it runs: what was fetched survives in the scratch folder.
-    with DownloadStore.open(scratch_root() / "downloads") as store:
-        files = open_source(settings, seed=seed, store=store)
-        intake = take_in(files, settings, seed=seed, store=store)
-        for line in summary(intake):
-            say(line)
-        write_report(layout.REPORT, intake)
-        counts = data_metrics(intake)
-        write_json(layout.METRICS / "data.json", headlines(counts))
-        write_tsv(layout.METRICS / "data.tsv", list(flat(counts)))
-        check_enough(intake, min_kept=settings.min_kept)
-        with replacing(layout.IMAGES) as aside:
-            write_shards(aside, {picture.name: picture.source.file for picture in intake.pictures})
-        write_pairs(layout.PAIRS, intake.pairs)
-        write_prompts(layout.PROMPTS, judged_prompts(intake.pairs, settings))
-        bring_pretrained(pretrained, layout.PRETRAINED, store=store, http=settings.http)
+
+class Taken(NamedTuple):
+    """What was taken in, and where what was fetched lies."""
+
+    intake: Intake
+    store: DownloadStore
+
+
+@dataclass(frozen=True)
+class _Taking:
+    """The work of a run.
+
+    Attributes:
+        folder: the run's.
+        opened: what stays open until the outs are written.
+    """
+
+    folder: Path
+    settings: Data
+    seed: int
+    opened: ExitStack
+
+    def help(self, *, is_over: Callable[[], bool]) -> None:
+        """Decode what is free, as soon as the files are listed."""
+        said = False
+        while True:
+            shares = shares_of_looks(self.folder, max_pixels=self.settings.max_pixels)
+            if shares is not None:
+                shares.help(is_over=is_over)
+                return
+            with held(self.folder) as nobody_keeps:
+                if nobody_keeps:
+                    return
+            if not said:
+                say("download: waiting for the list of the pictures, which another process makes")
+                said = True
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def gather(self) -> Taken:
+        """Bring the pictures, decode them, and apply all rules."""
+        forget_list(self.folder)
+        # DVC deletes a stage's outs before it runs: what was fetched survives in the scratch.
+        store = self.opened.enter_context(DownloadStore.open(scratch_root() / "downloads"))
+        files = open_source(self.settings, seed=self.seed, store=store)
+        intake = take_in(files, self.settings, seed=self.seed, store=store, folder=self.folder)
+        return Taken(intake, store)
+
+
+def write(taken: Taken, settings: Data, pretrained: Pretrained) -> None:
+    """Write the outs."""
+    intake, store = taken
+    for line in summary(intake):
+        say(line)
+    write_report(layout.REPORT, intake)
+    counts = data_metrics(intake)
+    write_json(layout.METRICS / "data.json", headlines(counts))
+    write_tsv(layout.METRICS / "data.tsv", list(flat(counts)))
+    check_enough(intake, min_kept=settings.min_kept)
+    with replacing(layout.IMAGES) as aside:
+        write_shards(aside, {picture.name: picture.source.file for picture in intake.pictures})
+    write_pairs(layout.PAIRS, intake.pairs)
+    write_prompts(layout.PROMPTS, judged_prompts(intake.pairs, settings))
+    bring_pretrained(pretrained, layout.PRETRAINED, store=store, http=settings.http)

@@ -27,6 +27,8 @@ from pipeline.provenance import COMPUTING
 from pipeline.sealing import MANIFEST
 from stages.scratch import scratch_root
 
+# The user's own files may be very many. The stage that reads them tells them apart by itself.
+WATCHED = "${data.watch}"
 UNFINISHED_KEPT = 2  # runs of a stage; someone who tries three learning rates keeps the last two
 
 
@@ -46,7 +48,11 @@ def fingerprint(stage: str, **facts: Any) -> str:
     whole = {
         "cmd": entry["cmd"],
         "params": {key: _lookup(params, key) for key in entry["params"]},
-        "deps": {dep: _dep_digest(Path(_resolved(dep, params))) for dep in entry["deps"]},
+        "deps": {
+            dep: _dep_digest(Path(_resolved(dep, params)))
+            for dep in entry["deps"]
+            if dep != WATCHED
+        },
         "versions": {name: version(name) for name in COMPUTING},
         "device": _device(),
         **facts,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 from image_server import TEST_HTTP, encoded, paint
+from tiny import yaml
 
 from pipeline.download.intake import Intake, take_in
 from pipeline.download.records import Annotations
@@ -107,7 +108,7 @@ def take(
         body = json.dumps({"pairs": rows}).encode()
         files.append(Annotations(part, f"{part}.json", folder / f"{part}.json", body))
     with DownloadStore.open(folder / "store") as store:
-        return take_in(files, settings(**changes), seed=1, store=store)
+        return take_in(files, settings(**changes), seed=1, store=store, folder=store.folder)
 
 
 def report_table(intake: Intake) -> pd.DataFrame:
@@ -121,7 +122,10 @@ def start_stage(
     """Start the stage in an own project folder; its scratch folder is there too."""
     folder.mkdir(parents=True, exist_ok=True)
     params = {"seed": 1, "data": section, "pretrained": pretrained or OFF}
+    stage = yaml.load(REPOSITORY / "dvc.yaml")["stages"]["download"]
+    stages = {"download": {**stage, "deps": []}}  # the code is not in this folder
     (folder / "params.yaml").write_text(json.dumps(params))  # JSON is YAML
+    (folder / "dvc.yaml").write_text(json.dumps({"stages": stages}))
     environment = {
         **{k: v for k, v in os.environ.items() if k != "CODEBRUSH_SCRATCH"},
         "PYTHONPATH": str(REPOSITORY),

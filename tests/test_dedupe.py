@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from pipeline.data.decoding import decode_image
 from pipeline.download import windows
-from pipeline.download.dedupe import Signatures, near_duplicate_groups
+from pipeline.download.dedupe import Signatures, hash_of, near_duplicate_groups
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "pomological" / "images"
 DISTANCE = 16
@@ -22,7 +22,10 @@ DISTANCE = 16
 def groups_of(images: Sequence[Image.Image], folder: Path) -> list[int]:
     signatures = Signatures(max(len(images), 1), folder)
     for row, image in enumerate(images):
-        signatures.put(row, image)
+        signatures.hashes[row], signatures.thumbnails[row] = (
+            hash_of(image),
+            windows.thumbnail(image),
+        )
     rows = np.arange(len(images))
     groups: list[int] = near_duplicate_groups(signatures, rows, DISTANCE).tolist()
     return groups
@@ -89,7 +92,7 @@ def test_plain_and_tiny_pictures_make_no_trouble(tmp_path: Path) -> None:
 def test_what_pictures_are_compared_by_is_on_the_disk_and_leaves_no_file(tmp_path: Path) -> None:
     tracemalloc.start()
     signatures = Signatures(20_000, tmp_path)
-    signatures.put(19_999, paint("a"))
+    signatures.hashes[19_999], signatures.thumbnails[19_999] = hash_of(paint("a")), 1
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert signatures.thumbnails.nbytes > 80_000_000 > 4_000_000 > peak

@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def project(tmp_path) -> Path:
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path)
+    for name in ("pipeline", "stages"):  # deps, of which a run's folder knows
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
 
@@ -95,11 +97,13 @@ def test_an_impossible_number_of_processes_is_one_line(project):
 
 
 def test_a_stage_that_is_one_process_refuses_torchrun_in_one_line(project):
-    done = run(project, "download", WORLD_SIZE="2", RANK="0")
+    done = run(project, "train_judge", WORLD_SIZE="2", RANK="0")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: download is one process; torchrun is for finetune_blip")
+    assert done.stderr.startswith(
+        "error: train_judge is one process; torchrun is for finetune_blip"
+    )
     assert done.stderr.count("\n") == 1
-    assert run(project, "download", WORLD_SIZE="2", RANK="1").stderr == ""  # the first says it
+    assert run(project, "train_judge", WORLD_SIZE="2", RANK="1").stderr == ""  # the first says it
 
 
 @pytest.mark.parametrize(

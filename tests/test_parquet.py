@@ -26,7 +26,13 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def read(**files: Any) -> Intake:
     chosen = settings(source="parquet", http=TEST_HTTP.model_dump(), parquet=files)
     with DownloadStore.open(Path("store")) as store:
-        return take_in(open_source(chosen, seed=1, store=store), chosen, seed=1, store=store)
+        return take_in(
+            open_source(chosen, seed=1, store=store),
+            chosen,
+            seed=1,
+            store=store,
+            folder=store.folder,
+        )
 
 
 def rows(start: int, count: int = COUNT) -> dict[str, list[Any]]:

@@ -35,7 +35,13 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def read(source: str, **changes: Any) -> Intake:
     chosen = settings(source=source, http=TEST_HTTP.model_dump(), **changes)
     with DownloadStore.open(Path("store")) as store:
-        return take_in(open_source(chosen, seed=1, store=store), chosen, seed=1, store=store)
+        return take_in(
+            open_source(chosen, seed=1, store=store),
+            chosen,
+            seed=1,
+            store=store,
+            folder=store.folder,
+        )
 
 
 def picture(name: str, ending: str = "jpg") -> bytes:

@@ -60,7 +60,7 @@ def read(store_in: Path, source: str, **changes: Any) -> Intake:
     section = settings(source=source, http=TEST_HTTP.model_dump(), **changes)
     with DownloadStore.open(store_in / "store") as store:
         files = open_source(section, seed=1, store=store)
-        return take_in(files, section, seed=1, store=store)
+        return take_in(files, section, seed=1, store=store, folder=store.folder)
 
 
 def table(columns: list[str], rows: list[dict[str, object]], **options: Any) -> str:

@@ -1,15 +1,16 @@
 #!/bin/bash
-# The stages behind download, one job after another; start it on a login node, in the clone:
+# All stages, one job after another; start it on a login node, in the clone:
 #   bash docs/scale/slurm.sh
 # MAP_TASKS and TRAIN_NODES say how many take part. When the last job has ended well, `dvc commit
 # --force` tells DVC what was made. If one fails, those behind it never start: cancel them, and start
-# this again; what was made in shares is not made anew.
+# this again; what was made in shares is not made anew. Where nodes have no network and pictures are to
+# be fetched, run `python -m stages download` on one that has, and take it from the lists below.
 set -euo pipefail
 
-maps="resize_images extract_embeddings dump_codes generate evaluate"
+maps="download resize_images extract_embeddings dump_codes generate evaluate"
 trainings="finetune_blip train_vqvae train_decoder train_pixelsnail train_diffusion"
-stages="resize_images finetune_blip extract_embeddings train_vqvae dump_codes train_decoder
-  train_pixelsnail train_diffusion train_judge generate evaluate"
+stages="download resize_images finetune_blip extract_embeddings train_vqvae dump_codes
+  train_decoder train_pixelsnail train_diffusion train_judge generate evaluate"
 
 last=""
 for stage in $stages; do

@@ -13,22 +13,25 @@ from collections.abc import Iterable, Iterator
 SHORTEST, LONGEST = 2048, 8192  # entries of a shard, the last one aside; 4,000 on average
 
 
-def shards(keys: Iterable[str]) -> Iterator[range]:
+def shards(keys: Iterable[str], *, finer: int = 1) -> Iterator[range]:
     """Yield the places of each shard, one after another, together all of `keys`.
 
     Args:
-        keys: what tells the entries apart; the same keys give the same cuts.
+        keys: what tells the entries apart; the same keys give the same cuts. No more of them are
+            taken than the shard has that is yielded.
+        finer: how many times shorter than usual the shards are.
     """
+    shortest, longest = SHORTEST // finer, LONGEST // finer
     start = end = 0
     for end, key in enumerate(keys, start=1):
         length = end - start
-        if length == LONGEST or (length >= SHORTEST and _cuts_behind(key)):
+        if length == longest or (length >= shortest and _cuts_behind(key, shortest)):
             yield range(start, end)
             start = end
     if end > start:
         yield range(start, end)
 
 
-def _cuts_behind(key: str) -> bool:
+def _cuts_behind(key: str, one_in: int) -> bool:
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % SHORTEST == 0
+    return int.from_bytes(digest, "big") % one_in == 0

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.cores import cores_here
+from pipeline.cores import on_all_cores
 from pipeline.data.decoding import MOST_PIXELS, decode
 from pipeline.data.images import square
 from pipeline.data.picture_shards import names_in, pictures_in
@@ -64,18 +62,10 @@ def join_shards(parts: Sequence[Path], folders: Mapping[Path, int]) -> None:
 def _squares(
     pictures: Iterable[tuple[str, bytes]], sizes: Sequence[int]
 ) -> Iterator[list[np.ndarray]]:
-    """Yield each picture at each of the sizes; as many are decoded at a time as there are cores."""
+    """Yield each picture at each of the sizes."""
 
-    def look(data: bytes) -> list[np.ndarray]:
-        image = decode(data, max_pixels=MOST_PIXELS, checked=True).image
+    def look(picture: tuple[str, bytes]) -> list[np.ndarray]:
+        image = decode(picture[1], max_pixels=MOST_PIXELS, checked=True).image
         return [square(image, size) for size in sizes]
 
-    cores = cores_here()
-    waiting: deque[Future[list[np.ndarray]]] = deque()
-    with ThreadPoolExecutor(max_workers=cores) as pool:
-        for _, data in pictures:
-            waiting.append(pool.submit(look, data))
-            if len(waiting) > 2 * cores:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    return on_all_cores(look, pictures)

@@ -16,9 +16,10 @@ from PIL import Image
 from pipeline.download.bands import connected, near_groups
 from pipeline.download.on_disk import on_disk
 from pipeline.download.registration import aligned_pairs
-from pipeline.download.windows import SIDE, thumbnail
+from pipeline.download.windows import SIDE
 
 HASH_SIDE = 16  # 256 bits; with 64 bits, dozens of different watercolours have the same hash
+HASH_WORDS = HASH_SIDE**2 // 64
 AT_A_TIME = 1024  # thumbnails that are copied
 
 
@@ -30,20 +31,20 @@ class Signatures:
         folder: see `on_disk`.
 
     Attributes:
-        hashes: uint64 (N, 4), the 256 bits of `imagehash.phash`.
-        thumbnails: uint8 (N, 64, 64).
+        hashes: uint64 (N, 4), of `hash_of`.
+        thumbnails: uint8 (N, 64, 64), of `thumbnail`.
     """
 
     def __init__(self, count: int, folder: Path) -> None:
         self.folder = folder
-        self.hashes = on_disk((count, HASH_SIDE**2 // 64), np.uint64, folder)
+        self.hashes = on_disk((count, HASH_WORDS), np.uint64, folder)
         self.thumbnails = on_disk((count, SIDE, SIDE), np.uint8, folder)
 
-    def put(self, row: int, image: Image.Image) -> None:
-        """Sum a picture up."""
-        bits = imagehash.phash(image, hash_size=HASH_SIDE).hash
-        self.hashes[row] = np.packbits(bits.ravel()).view(np.uint64)
-        self.thumbnails[row] = thumbnail(image)
+
+def hash_of(image: Image.Image) -> np.ndarray:
+    """The 256 bits of `imagehash.phash`: uint64 (HASH_WORDS,)."""
+    bits = imagehash.phash(image, hash_size=HASH_SIDE).hash
+    return np.packbits(bits.ravel()).view(np.uint64)
 
 
 def near_duplicate_groups(signatures: Signatures, rows: np.ndarray, distance: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 
 import numpy as np
 
@@ -58,9 +59,12 @@ class Intake:
 
 
 def take_in(
-    files: Sequence[Annotations], settings: Data, *, seed: int, store: DownloadStore
+    files: Sequence[Annotations], settings: Data, *, seed: int, store: DownloadStore, folder: Path
 ) -> Intake:
     """Apply all the rules to annotation files.
+
+    Args:
+        folder: for what grows with the pictures.
 
     Raises:
         UserError: a file as a whole is not what its name says.
@@ -73,7 +77,7 @@ def take_in(
         refused += bad
 
     _choose(records, settings, seed)
-    signatures = _get_pictures(records, settings, store)
+    signatures = _get_pictures(records, settings, store, folder)
     _fold_repeated(_kept(records))
     pictures = {r.image: r.picture for r in _kept(records) if r.picture is not None}
     groups = _near_duplicates(pictures, signatures, settings.near_duplicate_distance)
@@ -124,7 +128,9 @@ def _choose(records: Sequence[Record], settings: Data, seed: int) -> None:
                 record.leave_out("limit", f"{settings.limit} of {len(order)} pictures stay")
 
 
-def _get_pictures(records: Sequence[Record], settings: Data, store: DownloadStore) -> Signatures:
+def _get_pictures(
+    records: Sequence[Record], settings: Data, store: DownloadStore, folder: Path
+) -> Signatures:
     """Rule 5: find, fetch and decode."""
     wanted = [r.location for r in _kept(records) if r.location is not None]
     sources = bring(dict.fromkeys(wanted), store, settings.http)
@@ -132,7 +138,7 @@ def _get_pictures(records: Sequence[Record], settings: Data, store: DownloadStor
         sources,
         max_pixels=settings.max_pixels,
         placeholder_urls=settings.placeholder_urls,
-        folder=store.folder,
+        folder=folder,
     )
     for at, picture in pictures.items():
         if at.url and sources[at].file and not picture.name:

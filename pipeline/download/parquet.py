@@ -59,6 +59,7 @@ def read_parquet(
                     )
                 if unpacked is None:
                     unpacked = Unpacked(folder, mapping)
+                unpacked.open(path)
                 asked = [pictures, *find_columns(schema.names, unpacked.wanted).values()]
                 for batch in file.iter_batches(AT_A_TIME, columns=list(dict.fromkeys(asked))):
                     for row in batch.to_pylist():

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urljoin
 
-from pipeline.data.decoding import ImageError, decode
-from pipeline.data.images import content_name
 from pipeline.download.dedupe import Signatures
 from pipeline.download.downloads import Downloads
 from pipeline.download.fetch import FetchError, clean_url
+from pipeline.download.looks import look_at
 from pipeline.download.settings import Http
 from pipeline.download.store import DownloadStore
 from pipeline.progress import progress
 
 HAS_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
-QUEUED = 1024  # pictures that wait to be decoded, or to be passed on
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,66 +159,33 @@ def _file(file: str, max_bytes: int) -> Brought:
 def examine(
     sources: Mapping[Location, Brought], *, max_pixels: int, placeholder_urls: int, folder: Path
 ) -> tuple[dict[Location, Picture], Signatures]:
-    """Decode every picture to its end, a few at a time.
+    """Decode every picture to its end.
 
     Args:
         sources: what `bring` gave.
         max_pixels: see `decode_image`.
         placeholder_urls: the same bytes at more locations than this are what a server shows instead
             of a picture ("no access"), and are left out; 0: never.
-        folder: for the signatures.
+        folder: for what grows with the pictures.
     """
     files = sorted({source.file for source in sources.values() if source.file})
-
-    signatures = Signatures(max(len(files), 1), folder)
-
-    def look(row: int) -> Picture:
-        try:
-            data = Path(files[row]).read_bytes()
-            decoded = decode(data, max_pixels=max_pixels)
-        except ImageError as error:
-            return Picture(Brought("", error.reason, error.detail))
-        except OSError as error:
-            return Picture(Brought("", "no_file", error.strerror or "cannot be read"))
-        name = f"{content_name(data)}.{decoded.ending}"
-        signatures.put(row, decoded.image)
-        return Picture(Brought(files[row], detail=decoded.note), name, row)
-
-    # As many at a time as there are cores: each holds one picture, decoded, in memory.
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        looks = progress(_in_turn(pool, look, len(files)), total=len(files), label="decoding")
-        seen = dict(zip(files, looks, strict=True))
+    looks, signatures = look_at(files, max_pixels=max_pixels, folder=folder)
+    seen = {file: (row, look) for row, (file, look) in enumerate(zip(files, looks, strict=True))}
 
     pictures = {}
     for at, source in sources.items():
-        picture = seen[source.file] if source.file else Picture(source)
-        if not picture.name and source.file:
-            picture = Picture(replace(picture.source, status=source.status))
-        elif picture.name:
-            notes = "; ".join(note for note in (source.detail, picture.source.detail) if note)
-            same = notes == source.detail
-            source = source if same else replace(source, detail=notes)
-            picture = Picture(source, picture.name, picture.row)
-        pictures[at] = picture
+        if not source.file:
+            pictures[at] = Picture(source)
+            continue
+        row, look = seen[source.file]
+        if not look.name:
+            pictures[at] = Picture(Brought("", look.reason, look.detail, source.status))
+            continue
+        notes = "; ".join(note for note in (source.detail, look.detail) if note)
+        source = source if notes == source.detail else replace(source, detail=notes)
+        pictures[at] = Picture(source, look.name, row)
     _leave_out_placeholders(pictures, placeholder_urls)
     return pictures, signatures
-
-
-def _in_turn(
-    pool: ThreadPoolExecutor, look: Callable[[int], Picture], count: int
-) -> Iterator[Picture]:
-    """`pool.map` over a range, that queues a few calls at a time: a call waiting takes 2 KiB."""
-    pending: deque[Future[Picture]] = deque()
-    try:
-        for row in range(count):
-            pending.append(pool.submit(look, row))
-            if len(pending) == QUEUED:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        for call in pending:
-            call.cancel()
 
 
 def _leave_out_placeholders(pictures: dict[Location, Picture], placeholder_urls: int) -> None:

@@ -8,13 +8,13 @@ and a third of its bits change. So each picture is aligned with the few of which
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from pipeline.cores import cores_here
 from pipeline.download.windows import SIDE, candidates
 
 FIRST_STEPS, FURTHER_STEPS = 2, 4
@@ -42,7 +42,7 @@ def aligned_pairs(thumbnails: np.ndarray, folder: Path) -> np.ndarray:
     if len(thumbnails) < 2:
         return np.empty((0, 2), dtype=np.int64)
     # BLAS would cut sums into as many parts as there are cores, and change their last digits.
-    with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with threadpool_limits(1), ThreadPoolExecutor(max_workers=cores_here()) as pool:
         pairs, boxes = candidates(thumbnails, pool, folder)
 
         def fit(start: int) -> np.ndarray:

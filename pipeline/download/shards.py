@@ -7,7 +7,9 @@ cannot be used is one line in the report.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -42,10 +44,16 @@ class Unpacked:
         named = [column for value in self.columns.values() for column in columns_of(value)]
         self.wanted = [column for column in named if column not in (KEY, IMAGE)]
         self._count = 0
+        self._time = 0
         self._rows: list[str] = []  # that are not in the file yet
         self._lines = folder / "rows.jsonl"
         folder.mkdir(parents=True)
         self._problems: list[tuple[str, str, str]] = []
+
+    def open(self, shard: Path) -> None:
+        """Have what is added from here on be as old as a shard: it is known as the same again."""
+        with contextlib.suppress(OSError):  # what cannot be asked cannot be read
+            self._time = shard.stat().st_mtime_ns
 
     def add(self, key: str, picture: bytes, values: Mapping[str, Any]) -> None:
         """Write a picture to its file, and keep what is asked for of its values."""
@@ -53,6 +61,8 @@ class Unpacked:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture)
+        os.utime(path, ns=(self._time, self._time))
+        self._time += 1  # each at a time of its own, lest it be taken for its neighbour
         places = find_columns(values, self.wanted)
         kept = {column: values[at] for column, at in places.items() if _is_plain(values[at])}
         self._rows.append(json.dumps({**kept, KEY: key, IMAGE: name}) + "\n")
@@ -124,6 +134,7 @@ def read_webdataset(
     """
     unpacked = Unpacked(folder, columns or {"title": TXT, "text": TXT})
     for shard in shard_files(at, ".tar", key=key):
+        unpacked.open(shard)
         for sample in _samples(shard, unpacked, max_bytes):
             _take(sample, unpacked)
     return unpacked.annotations(part, at)
