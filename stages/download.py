@@ -7,6 +7,7 @@ from pipeline.data.picture_shards import write_shards
 from pipeline.data.prompts import write_prompts
 from pipeline.download.intake import take_in
 from pipeline.download.pretrained import Pretrained, bring_pretrained
+from pipeline.download.rows import open_rows
 from pipeline.download.settings import Data
 from pipeline.download.sources import judged_prompts, open_source
 from pipeline.download.store import DownloadStore
@@ -32,18 +33,21 @@ def main() -> None:
     pretrained = load_section(layout.PARAMS, "pretrained", Pretrained)
 
     # DVC deletes a stage's outs before it runs: what was fetched survives in the scratch folder.
-    with DownloadStore.open(scratch_root() / "downloads") as store:
+    with (
+        DownloadStore.open(scratch_root() / "downloads") as store,
+        open_rows(store.folder) as rows,
+    ):
         files = open_source(settings, seed=seed, store=store)
-        intake = take_in(files, settings, seed=seed, store=store, folder=store.folder)
-        for line in summary(intake):
+        intake = take_in(files, settings, seed=seed, store=store, folder=store.folder, rows=rows)
+        counts = data_metrics(intake)
+        for line in summary(counts):
             say(line)
         write_report(layout.REPORT, intake)
-        counts = data_metrics(intake)
         write_json(layout.METRICS / "data.json", headlines(counts))
         write_tsv(layout.METRICS / "data.tsv", list(flat(counts)))
         check_enough(intake, min_kept=settings.min_kept)
         with replacing(layout.IMAGES) as aside:
-            write_shards(aside, {picture.name: picture.source.file for picture in intake.pictures})
+            write_shards(aside, intake.pictures)
         write_pairs(layout.PAIRS, intake.pairs)
-        write_prompts(layout.PROMPTS, judged_prompts(intake.pairs, settings))
+        write_prompts(layout.PROMPTS, judged_prompts(intake, settings))
         bring_pretrained(pretrained, layout.PRETRAINED, store=store, http=settings.http)
