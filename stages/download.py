@@ -18,6 +18,7 @@ from pipeline.data.prompts import write_prompts
 from pipeline.download.intake import Intake, take_in
 from pipeline.download.looks import forget_list, shares_of_looks
 from pipeline.download.pretrained import Pretrained, bring_pretrained
+from pipeline.download.rows import open_rows
 from pipeline.download.settings import Data
 from pipeline.download.sources import judged_prompts, open_source
 from pipeline.download.store import DownloadStore
@@ -96,23 +97,26 @@ class _Taking:
         forget_list(self.folder)
         # DVC deletes a stage's outs before it runs: what was fetched survives in the scratch.
         store = self.opened.enter_context(DownloadStore.open(scratch_root() / "downloads"))
+        rows = self.opened.enter_context(open_rows(store.folder))
         files = open_source(self.settings, seed=self.seed, store=store)
-        intake = take_in(files, self.settings, seed=self.seed, store=store, folder=self.folder)
+        intake = take_in(
+            files, self.settings, seed=self.seed, store=store, folder=self.folder, rows=rows
+        )
         return Taken(intake, store)
 
 
 def write(taken: Taken, settings: Data, pretrained: Pretrained) -> None:
     """Write the outs."""
     intake, store = taken
-    for line in summary(intake):
+    counts = data_metrics(intake)
+    for line in summary(counts):
         say(line)
     write_report(layout.REPORT, intake)
-    counts = data_metrics(intake)
     write_json(layout.METRICS / "data.json", headlines(counts))
     write_tsv(layout.METRICS / "data.tsv", list(flat(counts)))
     check_enough(intake, min_kept=settings.min_kept)
     with replacing(layout.IMAGES) as aside:
-        write_shards(aside, {picture.name: picture.source.file for picture in intake.pictures})
+        write_shards(aside, intake.pictures)
     write_pairs(layout.PAIRS, intake.pairs)
-    write_prompts(layout.PROMPTS, judged_prompts(intake.pairs, settings))
+    write_prompts(layout.PROMPTS, judged_prompts(intake, settings))
     bring_pretrained(pretrained, layout.PRETRAINED, store=store, http=settings.http)

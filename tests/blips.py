@@ -107,7 +107,7 @@ def pixels_of(images: Path, to: Path | None = None) -> Pixels:
     to = to or images.with_name(f"{images.name}.pixels")
     with TemporaryDirectory() as folder:
         shards, parts = Path(folder) / "shards", Path(folder) / "parts"
-        write_shards(shards, {path.name: path for path in sorted(images.iterdir())})
+        write_shards(shards, ((path.name, path) for path in sorted(images.iterdir())))
         for shard in shards_in(shards):
             resize_shard(shard, parts / shard.stem, [SIDE])
         join_shards(sorted(parts.iterdir()), {to: SIDE})

@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from tiny import yaml
 
 from pipeline.download.intake import Intake, take_in
 from pipeline.download.records import Annotations
+from pipeline.download.rows import open_rows
+from pipeline.download.schema import BadRow, Row, read_rows
 from pipeline.download.settings import Data
 from pipeline.download.store import DownloadStore
 from pipeline.download.tally import COLUMNS, report_rows
@@ -91,6 +95,13 @@ def row(number: int, image: str, **changes: Any) -> dict[str, Any]:
     }
 
 
+def rows_of(data: bytes, name: str, **options: Any) -> tuple[list[tuple[int, Row]], list[BadRow]]:
+    """An annotation file's good rows with their numbers, and the bad ones."""
+    entries = list(read_rows(data, name, **options))
+    bad = [entry for entry in entries if isinstance(entry, BadRow)]
+    return [entry for entry in entries if not isinstance(entry, BadRow)], bad
+
+
 def take(
     folder: Path,
     train: Sequence[dict[str, Any]],
@@ -107,8 +118,32 @@ def take(
                 (folder / image).write_bytes(encoded(paint(image)))
         body = json.dumps({"pairs": rows}).encode()
         files.append(Annotations(part, f"{part}.json", folder / f"{part}.json", body))
-    with DownloadStore.open(folder / "store") as store:
-        return take_in(files, settings(**changes), seed=1, store=store, folder=store.folder)
+    return taken(folder / "store", lambda _: files, settings(**changes))
+
+
+def taken(
+    folder: Path, files: Callable[[DownloadStore], Sequence[Annotations]], chosen: Data
+) -> Intake:
+    """Take files in, with a store in `folder`; the tables are there as long as the intake is."""
+    rows = ExitStack()
+    with DownloadStore.open(folder) as store:
+        intake = take_in(
+            files(store),
+            chosen,
+            seed=1,
+            store=store,
+            folder=folder,
+            rows=rows.enter_context(open_rows(folder)),
+        )
+    weakref.finalize(intake, rows.close)
+    return intake
+
+
+def left_out(intake: Intake) -> dict[int | str, str]:
+    """Of each row that is left out, though it is one, the reason by its id."""
+    return dict(
+        intake.rows.execute("SELECT id, reason FROM record WHERE reason NOT IN ('', 'bad_row')")
+    )
 
 
 def report_table(intake: Intake) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from image_server import ImageServer, encoded, paint
-from intakes import report_table, row, settings, take
+from intakes import left_out, report_table, row, settings, take
 
 from pipeline.data.pairs import Pair
 from pipeline.download.intake import Intake
@@ -28,10 +28,6 @@ from pipeline.errors import UserError
 
 def by_id(intake: Intake) -> dict[int, Pair]:
     return {pair.id: pair for pair in intake.pairs}
-
-
-def left_out(intake: Intake) -> dict[int, str]:
-    return {record.row.id: record.reason for record in intake.records if record.reason}
 
 
 def many(count: int = 20, **changes: Any) -> list[dict[str, Any]]:
@@ -76,6 +72,17 @@ def test_every_row_is_in_the_report_once_kept_or_with_a_reason(tmp_path: Path) -
     assert "subtask1_label = 'MAYBE'" in table.loc[table["id"] == 37, "detail"].item()
     assert reasons(intake)["bad_path"] == 3
     assert data_metrics(intake)["rows"] == len(rows)
+
+
+def test_a_second_row_with_an_id_is_left_out(tmp_path: Path) -> None:
+    texts = [row("a.1", "p1.jpg"), row(1, "p1.jpg"), row("a.1", "p2.jpg", text="Other.")]
+    table = report_table(take(tmp_path, [*many(), *texts]))
+    bad = table[table["reason"] == "bad_row"]
+    assert bad["row"].tolist() == [22, 23]
+    assert bad["detail"].tolist() == [
+        "id = 1: row 1 has it already", "id = a.1: row 21 has it already",
+    ]  # fmt: skip
+    assert set(bad["text"]) == {""}, "a row that is no row of the schema says nothing"
 
 
 def test_one_picture_in_many_rows_is_one_file_and_on_one_side(tmp_path: Path) -> None:
@@ -186,7 +193,7 @@ def test_a_limit_keeps_so_many_pictures_and_always_the_same(tmp_path: Path) -> N
     assert len(intake.pictures) == 12
     assert len(intake.pairs) == 24
     again = take(tmp_path, rows[::-1], limit=12)
-    assert [p.name for p in again.pictures] == [p.name for p in intake.pictures]
+    assert [name for name, _ in again.pictures] == [name for name, _ in intake.pictures]
     assert kept_share(intake) == 1.0
 
 

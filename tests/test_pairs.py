@@ -14,17 +14,17 @@ from pipeline.data.pairs import Pair, Picked, captioned, of_split, read_pairs, w
 from pipeline.errors import UserError
 
 PAIRS = [
-    Pair(7, "b.jpg", "test", "", "Ein Käse.", "", "NO", ()),
     Pair(3, "a.jpg", "train", "A ship\u2028at sea", "Of ships.", "A ship", "YES", ("ship", "sea")),
+    Pair(7, "b.jpg", "test", "", "Ein Käse.", "", "NO", ()),
 ]
 
 
 def test_pairs_come_back_as_they_were_in_the_order_of_their_ids(tmp_path: Path) -> None:
     write_pairs(tmp_path / "pairs.jsonl", PAIRS)
-    assert list(read_pairs(tmp_path / "pairs.jsonl")) == PAIRS[::-1]
-    written = (tmp_path / "pairs.jsonl").read_bytes()
-    write_pairs(tmp_path / "pairs.jsonl", PAIRS[::-1])
-    assert (tmp_path / "pairs.jsonl").read_bytes() == written
+    assert list(read_pairs(tmp_path / "pairs.jsonl")) == PAIRS
+    for wrong in (PAIRS[::-1], [PAIRS[0], PAIRS[0]]):
+        with pytest.raises(ValueError, match="comes behind"):
+            write_pairs(tmp_path / "wrong.jsonl", wrong)
 
 
 @pytest.mark.parametrize("in_a_file", [False, True])
@@ -33,16 +33,16 @@ def test_pairs_are_chosen_by_split_and_caption(tmp_path: Path, in_a_file: bool) 
     if in_a_file:
         write_pairs(tmp_path / "pairs.jsonl", PAIRS)
         pairs = read_pairs(tmp_path / "pairs.jsonl")
-    assert list(captioned(pairs)) == list(captioned(pairs, "train")) == [PAIRS[1]]
+    assert list(captioned(pairs)) == list(captioned(pairs, "train")) == [PAIRS[0]]
     assert list(captioned(pairs, "test")) == list(of_split(pairs, "val")) == []
-    assert list(of_split(pairs, "test")) == [PAIRS[0]]
+    assert list(of_split(pairs, "test")) == [PAIRS[1]]
 
 
 def test_a_table_and_what_is_picked_from_it_are_read_like_lists(tmp_path: Path) -> None:
     write_pairs(tmp_path / "pairs.jsonl", PAIRS)
-    table, listed = read_pairs(tmp_path / "pairs.jsonl"), PAIRS[::-1]
+    table, listed = read_pairs(tmp_path / "pairs.jsonl"), PAIRS
     picked = Picked(table, np.array([1, 0, 1]))
-    for pairs, wanted in ((table, listed), (picked, [PAIRS[0], PAIRS[1], PAIRS[0]])):
+    for pairs, wanted in ((table, listed), (picked, [PAIRS[1], PAIRS[0], PAIRS[1]])):
         assert len(pairs) == len(wanted)
         assert [pairs[0], pairs[-1]] == [wanted[0], wanted[-1]]
         assert list(pairs[1:]) == wanted[1:]
@@ -51,7 +51,7 @@ def test_a_table_and_what_is_picked_from_it_are_read_like_lists(tmp_path: Path) 
 
 
 def test_a_table_takes_few_bytes_of_each_pair(tmp_path: Path) -> None:
-    many = [dataclasses.replace(PAIRS[1], id=row, text="word " * 200) for row in range(5000)]
+    many = [dataclasses.replace(PAIRS[0], id=row, text="word " * 200) for row in range(5000)]
     write_pairs(tmp_path / "pairs.jsonl", many)
     tracemalloc.start()
     table = read_pairs(tmp_path / "pairs.jsonl")

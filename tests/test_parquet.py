@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from image_server import TEST_HTTP, encoded, paint
-from intakes import report_table, settings
+from intakes import left_out, report_table, settings, taken
 
-from pipeline.download.intake import Intake, take_in
+from pipeline.download.intake import Intake
 from pipeline.download.sources import open_source
-from pipeline.download.store import DownloadStore
 from pipeline.errors import UserError
 
 COUNT = 12
@@ -25,14 +24,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def read(**files: Any) -> Intake:
     chosen = settings(source="parquet", http=TEST_HTTP.model_dump(), parquet=files)
-    with DownloadStore.open(Path("store")) as store:
-        return take_in(
-            open_source(chosen, seed=1, store=store),
-            chosen,
-            seed=1,
-            store=store,
-            folder=store.folder,
-        )
+    return taken(Path("store"), lambda store: open_source(chosen, seed=1, store=store), chosen)
 
 
 def rows(start: int, count: int = COUNT) -> dict[str, list[Any]]:
@@ -58,7 +50,7 @@ def test_the_files_of_a_data_set_are_a_source_split_like_any_other() -> None:
     write("data/train-00001-of-00002.parquet", rows(20), compression="zstd")
     write("data/test-00000-of-00001.parquet", rows(50, 4))
     intake = read(train="data/train-*.parquet", test="data/test-*.parquet")
-    assert [record.reason for record in intake.records if record.reason] == []
+    assert left_out(intake) == {}
     assert len(intake.pairs) == 2 * COUNT + 4
     assert {p.title for p in intake.pairs if p.split == "test"} == {
         f"Title r{number}" for number in range(50, 54)

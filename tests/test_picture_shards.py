@@ -32,7 +32,7 @@ def all_of(folder: Path) -> dict[str, bytes]:
 
 
 def test_pictures_come_back_in_their_order_and_any_tar_unpacks_them(files, tmp_path: Path):
-    write_shards(tmp_path / "images", files)
+    write_shards(tmp_path / "images", files.items())
     assert list(all_of(tmp_path / "images").items()) == list(BODIES.items())
     (shard,) = shards_in(tmp_path / "images")
     assert list(names_in(shard)) == list(BODIES)
@@ -48,7 +48,7 @@ def test_the_same_pictures_make_the_same_shards_cut_where_lists_are_cut(
 ):
     monkeypatch.setattr(picture_shards, "shards", lambda names: [range(3), range(3, 4)])
     for name in ("one", "two"):
-        write_shards(tmp_path / name, files)
+        write_shards(tmp_path / name, files.items())
     one, two = (shards_in(tmp_path / name) for name in ("one", "two"))
     assert [shard.name for shard in one] == ["00000.tar", "00001.tar"]
     assert [s.read_bytes() for s in one] == [s.read_bytes() for s in two]
@@ -58,7 +58,7 @@ def test_the_same_pictures_make_the_same_shards_cut_where_lists_are_cut(
 def test_a_file_that_changed_after_it_was_looked_at_is_refused(files, tmp_path: Path):
     (tmp_path / "other").write_bytes(b"other")
     with pytest.raises(UserError, match="other: changed while it was read"):
-        write_shards(tmp_path / "images", {**files, next(iter(files)): tmp_path / "other"})
+        write_shards(tmp_path / "images", {**files, next(iter(files)): tmp_path / "other"}.items())
 
 
 def test_a_folder_without_shards_and_a_missing_shard_are_one_line(tmp_path: Path):
@@ -73,7 +73,7 @@ def test_a_folder_without_shards_and_a_missing_shard_are_one_line(tmp_path: Path
 @given(data=st.data())
 def test_a_flipped_bit_or_a_missing_end_is_named(files, tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("damaged")
-    write_shards(folder / "images", files)
+    write_shards(folder / "images", files.items())
     (shard,) = shards_in(folder / "images")
     broken = bytearray(shard.read_bytes())
     inside = sum(512 + -(-len(body) // 512) * 512 for body in BODIES.values())
@@ -95,7 +95,7 @@ def test_a_flipped_bit_or_a_missing_end_is_named(files, tmp_path_factory, data):
 
 
 def test_a_damaged_header_in_the_middle_is_no_end(files, tmp_path: Path):
-    write_shards(tmp_path / "images", files)
+    write_shards(tmp_path / "images", files.items())
     (shard,) = shards_in(tmp_path / "images")
     broken = bytearray(shard.read_bytes())
     broken[512 + 1536 + 10] ^= 1  # in the second picture's name

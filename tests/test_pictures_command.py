@@ -22,7 +22,7 @@ def run(tmp_path: Path) -> Path:
         data = encoded(paint(f"{number}"))
         files[f"{content_name(data)}.jpg"] = tmp_path / f"{number}.jpg"
         (tmp_path / f"{number}.jpg").write_bytes(data)
-    write_shards(tmp_path / "run" / "data" / "images", files)
+    write_shards(tmp_path / "run" / "data" / "images", files.items())
     return tmp_path / "run"
 
 

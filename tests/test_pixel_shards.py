@@ -37,7 +37,7 @@ def known(tmp_path_factory) -> tuple[Path, list[str]]:
     names = [stored(root / "files", paint(f"{n}"), kinds[n % 3]) for n in range(7)]
     cut = pytest.MonkeyPatch()
     cut.setattr(picture_shards, "shards", lambda keys: [range(4), range(4, 7)])
-    write_shards(root / "images", {name: root / "files" / name for name in names})
+    write_shards(root / "images", ((name, root / "files" / name) for name in names))
     cut.undo()
     parts = [root / "parts" / shard.stem for shard in shards_in(root / "images")]
     for shard, part in zip(shards_in(root / "images"), parts, strict=True):

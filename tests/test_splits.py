@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.download.rows import open_rows
 from pipeline.download.splits import split_groups
 
 MANY = {f"{n:03d}": f"{n:03d}" for n in range(400)}
 
 
 def deal(
-    groups: dict[str, str], seed: int = 1, captioned: set[str] | None = None
+    groups: dict[str, str],
+    seed: int = 1,
+    captioned: set[str] | None = None,
+    test_share: float = 0.2,
 ) -> dict[str, str]:
-    chosen = set(groups) if captioned is None else captioned
-    return split_groups(groups, captioned=chosen, val_share=0.1, test_share=0.2, seed=seed)
+    """Split pictures that belong to groups, each called after one of its pictures."""
+    first: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as folder, open_rows(Path(folder)) as rows:
+        rows.execute("INSERT INTO file (part) VALUES ('train')")
+        for picture, (name, group) in enumerate(groups.items()):
+            alike = first.setdefault(group, picture)
+            has_caption = captioned is None or name in captioned
+            rows.execute("INSERT INTO picture VALUES (?, ?, '', 0, ?, '')", (picture, name, alike))
+            rows.execute(
+                "INSERT INTO record (file, picture, reason, caption) VALUES (1, ?, '', ?)",
+                (picture, "A ship" if has_caption else ""),
+            )
+        split_groups(rows, val_share=0.1, test_share=test_share, seed=seed)
+        return dict(rows.execute("SELECT name, split FROM picture ORDER BY picture"))
 
 
 def test_each_side_gets_its_share() -> None:
@@ -45,7 +63,7 @@ def test_three_pictures_are_enough_for_three_sides() -> None:
 
 
 def test_without_a_share_a_side_is_empty() -> None:
-    sides = split_groups(MANY, captioned=set(MANY), val_share=0.1, test_share=0.0, seed=1)
+    sides = deal(MANY, test_share=0.0)
     assert set(sides.values()) == {"train", "val"}
 
 

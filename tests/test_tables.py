@@ -8,9 +8,10 @@ import json
 from typing import Any
 
 import pytest
+from intakes import rows_of
 from test_schema import GOOD, as_json, only
 
-from pipeline.download.schema import Row, read_rows
+from pipeline.download.schema import Row
 from pipeline.errors import UserError
 
 ROW = {**GOOD, "subtask2_labels": "dog;smoke", "title": "L'église d'Auvers – “Ship”"}
@@ -29,7 +30,7 @@ def as_text(
 
 def read(data: bytes, name: str = "x.csv", **options: Any) -> tuple[Row, list[str]]:
     told: list[str] = []
-    rows, bad = read_rows(data, name, tell=told.append, **options)
+    rows, bad = rows_of(data, name, tell=told.append, **options)
     assert bad == []
     return only(rows), told
 
@@ -117,22 +118,22 @@ def test_a_list_of_rows_is_an_annotation_file_too() -> None:
 def test_columns_of_other_names_are_mapped_and_the_rest_is_filled_in() -> None:
     table = "Object Number;File;Object Title;Kind\n1.2;a.jpg;Ship;boat|sea\n1.3;b.jpg;;\n"
     columns = {"image": "img/{file}", "title": "object title", "subtask2_labels": "Kind"}
-    rows, bad = read_rows(table.encode(), "x.csv", columns=columns)
+    rows, bad = rows_of(table.encode(), "x.csv", columns=columns)
     assert bad == []
     assert rows[0][1] == Row(
         id=1, image="img/a.jpg", language="", subtask1_label="",
         subtask2_labels=("boat", "sea"), text="", title="Ship",
     )  # fmt: skip
     assert (rows[1][1].id, rows[1][1].title, rows[1][1].subtask2_labels) == (2, "", ())
-    by_number = read_rows(table.encode(), "x.csv", columns={**columns, "id": "Object Number"})
+    by_number = rows_of(table.encode(), "x.csv", columns={**columns, "id": "Object Number"})
     assert [row.id for _, row in by_number[0]] == ["1.2", "1.3"]
 
 
 def test_a_mapping_to_a_column_that_is_not_there_is_one_line() -> None:
     with pytest.raises(UserError, match="lacks Titel; between commas it has File, Title"):
-        read_rows(b"File,Title\na,b\n", "x.csv", columns={"image": "File", "title": "Titel"})
+        rows_of(b"File,Title\na,b\n", "x.csv", columns={"image": "File", "title": "Titel"})
     with pytest.raises(UserError, match="must name image, and title or text"):
-        read_rows(b"File,Title\na,b\n", "x.csv", columns={"title": "Title"})
+        rows_of(b"File,Title\na,b\n", "x.csv", columns={"title": "Title"})
 
 
 def test_a_column_of_musti_s_name_that_means_something_else_can_be_kept_out() -> None:

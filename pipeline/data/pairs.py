@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, overload
@@ -49,11 +49,22 @@ class Pair:
         return self.objects[0] if self.objects else ""
 
 
-def write_pairs(path: Path | str, pairs: Iterable[Pair]) -> None:
-    """Write pairs as JSON Lines in the order of their ids."""
-    path = Path(path)
-    ordered = sorted(pairs, key=lambda p: p.id)
-    write_rows(path, map(asdict, ordered), count=len(ordered))
+def write_pairs(path: Path | str, pairs: Collection[Pair]) -> None:
+    """Write pairs, which come in the order of their ids, as JSON Lines.
+
+    Raises:
+        ValueError: they come in another order.
+    """
+    write_rows(Path(path), map(asdict, _in_order(pairs)), count=len(pairs))
+
+
+def _in_order(pairs: Iterable[Pair]) -> Iterator[Pair]:
+    last = -1
+    for pair in pairs:
+        if pair.id <= last:
+            raise ValueError(f"pair {pair.id} comes behind pair {last}")
+        yield pair
+        last = pair.id
 
 
 class PairTable(Sequence[Pair]):

@@ -11,7 +11,8 @@ from __future__ import annotations
 import io
 import re
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, tee
 from pathlib import Path
 
 from pipeline.data.cuts import shards
@@ -22,25 +23,25 @@ NAME = re.compile(r"[0-9a-f]+\.[0-9a-z]+")
 END = 2 * tarfile.BLOCKSIZE  # of zeros, at the least, behind the last member
 
 
-def write_shards(folder: Path, pictures: Mapping[str, Path | str]) -> None:
-    """Write pictures into shards, one picture in memory at a time.
+def write_shards(folder: Path, pictures: Iterable[tuple[str, Path | str]]) -> None:
+    """Write pictures into shards, one picture, and the names of one shard, in memory at a time.
 
     Args:
         folder: a new one.
-        pictures: for each name, in their order, the path of the file that holds its bytes.
+        pictures: in their order, the name and the path of the file that holds the bytes.
 
     Raises:
         UserError: a file is no longer what it was when it got its name.
     """
     folder.mkdir(parents=True)
-    names = list(pictures)
-    for number, places in enumerate(shards(names)):
+    ahead, pictures = tee(pictures)
+    for number, places in enumerate(shards(name for name, _ in ahead)):
         shard = folder / f"{number:05d}.tar"
         with tarfile.open(shard, "w:", format=tarfile.USTAR_FORMAT) as tar:
-            for name in names[places.start : places.stop]:
-                data = Path(pictures[name]).read_bytes()
+            for name, file in islice(pictures, len(places)):
+                data = Path(file).read_bytes()
                 if not _is_of(name, data):
-                    raise UserError(f"{pictures[name]}: changed while it was read; run it again")
+                    raise UserError(f"{file}: changed while it was read; run it again")
                 header = tarfile.TarInfo(name)
                 header.size = len(data)
                 tar.addfile(header, io.BytesIO(data))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.sealing import read_rows, write_rows
 
 
-def write_prompts(path: Path, prompts: Sequence[str]) -> None:
+def write_prompts(path: Path, prompts: Collection[str]) -> None:
     """Write prompts as JSON Lines."""
     write_rows(path, ({"prompt": prompt} for prompt in prompts), count=len(prompts))
 

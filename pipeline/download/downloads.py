@@ -58,7 +58,7 @@ class _Host:
         self.closed = 0  # refusals in a row that asked for more time than a picture has
 
 
-@dataclass
+@dataclass(slots=True)
 class _Visit:
     """A picture's way through the queue.
 

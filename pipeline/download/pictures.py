@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sqlite3
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from urllib.parse import urljoin
 
 from pipeline.download.dedupe import Signatures
-from pipeline.download.downloads import Downloads
+from pipeline.download.downloads import Downloads, Fetched
 from pipeline.download.fetch import FetchError, clean_url
 from pipeline.download.looks import look_at
+from pipeline.download.rows import the_one
 from pipeline.download.settings import Http
 from pipeline.download.store import DownloadStore
 from pipeline.progress import progress
@@ -28,42 +32,11 @@ class Location:
 
     Attributes:
         url: as it is asked for; "" for a file.
-        file: its path, as a text, which takes a fourth of a `Path`'s memory; "" for a URL.
+        file: its path; "" for a URL.
     """
 
     url: str = ""
     file: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Brought:
-    """What a location gave.
-
-    Attributes:
-        file: the path of the bytes on disk; "" if there are none.
-        reason: "" or why there are none, in one word; `detail` says more.
-        status: the HTTP status, None for a file or without an answer.
-    """
-
-    file: str = ""
-    reason: str = ""
-    detail: str = ""
-    status: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A location's bytes after decoding them.
-
-    Attributes:
-        source: where the bytes are and how they came; with a reason if they are no picture.
-        name: of the picture from here on, made of the bytes' hash; "" without a picture.
-        row: among the signatures that `dedupe` compares; -1 without a picture.
-    """
-
-    source: Brought
-    name: str = ""
-    row: int = -1
 
 
 def locate(image: str, base: str | Path) -> Location:
@@ -122,76 +95,95 @@ def _names(folder: Path, changed: int) -> dict[str, str]:
     return {unicodedata.normalize("NFC", name): name for name in names}
 
 
-def bring(
-    locations: Iterable[Location], store: DownloadStore, http: Http
-) -> dict[Location, Brought]:
-    """Find every location's bytes: look at files, fetch URLs.
+def bring(rows: sqlite3.Connection, store: DownloadStore, http: Http) -> None:
+    """Find the bytes of every place that a kept row names: look at files, fetch URLs.
 
     A URL whose server fails now, but gave a picture to an earlier run, keeps that picture.
     """
-    found = {at: _file(at.file, http.max_bytes) for at in locations if at.file}
-    urls = {at.url: at for at in locations if not at.file}
-    if urls:
+    wanted = "FROM place WHERE place IN (SELECT place FROM kept) AND"
+    files = rows.execute(f"SELECT place, path {wanted} url = ''")
+    rows.executemany(
+        "UPDATE place SET body = ?, reason = ?, detail = ? WHERE place = ?",
+        ((*_file(path, http.max_bytes), place) for place, path in files),
+    )
+    count = the_one(rows, f"SELECT count(*) {wanted} url != ''")
+    if count:
+        urls = (url for (url,) in rows.execute(f"SELECT url {wanted} url != ''"))
         ends = Downloads(store, http).fetch_all(urls)
-        for url, fetched in progress(ends, total=len(urls), label="pictures"):
-            if fetched.entry is not None:
-                kept = f"an earlier copy; now {fetched.error.reason}" if fetched.error else ""
-                body = str(store.body(fetched.entry.sha256))
-                found[urls[url]] = Brought(body, detail=kept, status=fetched.entry.status)
-            elif fetched.error is not None:
-                error = fetched.error
-                found[urls[url]] = Brought("", error.reason, error.detail, error.status)
-    return found
+        rows.executemany(
+            "UPDATE place SET body = ?, reason = ?, detail = ?, status = ? "
+            "WHERE url = ? AND path = x''",
+            (
+                (*_fetched(fetched, store), url)
+                for url, fetched in progress(ends, total=count, label="pictures")
+            ),
+        )
 
 
-def _file(file: str, max_bytes: int) -> Brought:
-    path = Path(file)
+def _file(path: bytes, max_bytes: int) -> tuple[bytes | None, str, str]:
+    """A file's own path, or none, a reason and a detail."""
     try:
-        if not path.is_file():
-            return Brought("", "no_file", "there is no such file")
-        if path.stat().st_size > max_bytes:
-            return Brought("", "too_large", f"more than {max_bytes} bytes")
+        file = Path(os.fsdecode(path))
+        if not file.is_file():
+            return None, "no_file", "there is no such file"
+        if file.stat().st_size > max_bytes:
+            return None, "too_large", f"more than {max_bytes} bytes"
     except (OSError, ValueError):  # a name that no file system takes
-        return Brought("", "no_file", "no name for a file")
-    return Brought(file)
+        return None, "no_file", "no name for a file"
+    return path, "", ""
 
 
-def examine(
-    sources: Mapping[Location, Brought], *, max_pixels: int, placeholder_urls: int, folder: Path
-) -> tuple[dict[Location, Picture], Signatures]:
-    """Decode every picture to its end.
+def _fetched(fetched: Fetched, store: DownloadStore) -> tuple[bytes | None, str, str, int | None]:
+    """The path of what came, or none, a reason, a detail, and the server's status."""
+    entry, error = fetched.entry, fetched.error
+    if entry is not None:
+        kept = f"an earlier copy; now {error.reason}" if error else ""
+        return os.fsencode(store.body(entry.sha256)), "", kept, entry.status
+    assert error is not None, "it came, or there is an error"
+    return None, error.reason, error.detail, error.status
+
+
+def examine(rows: sqlite3.Connection, *, max_pixels: int, folder: Path) -> Signatures:
+    """Decode what `bring` found to its end: whatever is a picture gets its name.
 
     Args:
-        sources: what `bring` gave.
         max_pixels: see `decode_image`.
-        placeholder_urls: the same bytes at more locations than this are what a server shows instead
-            of a picture ("no access"), and are left out; 0: never.
         folder: for what grows with the pictures.
     """
-    files = sorted({source.file for source in sources.values() if source.file})
+    brought = "FROM place WHERE body IS NOT NULL"
+    bodies = rows.execute(f"SELECT DISTINCT body {brought} ORDER BY body")
+    files = (os.fsdecode(body) for (body,) in bodies)
     looks, signatures = look_at(files, max_pixels=max_pixels, folder=folder)
-    seen = {file: (row, look) for row, (file, look) in enumerate(zip(files, looks, strict=True))}
+    places = rows.execute(f"SELECT body, place, detail {brought} ORDER BY body")
 
-    pictures = {}
-    for at, source in sources.items():
-        if not source.file:
-            pictures[at] = Picture(source)
-            continue
-        row, look = seen[source.file]
-        if not look.name:
-            pictures[at] = Picture(Brought("", look.reason, look.detail, source.status))
-            continue
-        notes = "; ".join(note for note in (source.detail, look.detail) if note)
-        source = source if notes == source.detail else replace(source, detail=notes)
-        pictures[at] = Picture(source, look.name, row)
-    _leave_out_placeholders(pictures, placeholder_urls)
-    return pictures, signatures
+    def found() -> Iterator[tuple[int, str | None, str, str, int]]:
+        by_body = groupby(places, key=itemgetter(0))
+        for signature, (look, (_, of_body)) in enumerate(zip(looks, by_body, strict=True)):
+            for _, place, note in of_body:
+                notes = [note, look.detail] if look.name else [look.detail]
+                detail = "; ".join(note for note in notes if note)
+                yield signature, look.name or None, look.reason, detail, place
+
+    rows.executemany(
+        "UPDATE place SET signature = ?, name = ?, reason = ?, detail = ? WHERE place = ?", found()
+    )
+    return signatures
 
 
-def _leave_out_placeholders(pictures: dict[Location, Picture], placeholder_urls: int) -> None:
-    counts = Counter(picture.name for picture in pictures.values() if picture.name)
-    for at, picture in pictures.items():
-        count = counts[picture.name] if picture.name else 0
-        if placeholder_urls and count > placeholder_urls:
-            told = f"the same bytes at {count} places"
-            pictures[at] = Picture(Brought("", "placeholder", told, picture.source.status))
+def leave_out_placeholders(rows: sqlite3.Connection, *, most: int) -> None:
+    """Take no picture for one that has its bytes at more places than `most`, unless that is 0."""
+    if most:
+        rows.executemany(
+            """
+            UPDATE place SET name = NULL, reason = 'placeholder',
+                detail = 'the same bytes at ' || ? || ' places'
+            WHERE name = ?
+            """,
+            rows.execute(
+                """
+                SELECT count(*), name FROM place WHERE name IS NOT NULL
+                GROUP BY name HAVING count(*) > ?
+                """,
+                (most,),
+            ).fetchall(),
+        )

@@ -1,14 +1,19 @@
-"""A row of an annotation file on its way to becoming a pair, or to a reason why not."""
+"""Annotation files, and how their rows come into the tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from pipeline.data.pairs import Pair
 from pipeline.data.texts import normalise
-from pipeline.download.pictures import Location, Picture
+from pipeline.download.fetch import FetchError
+from pipeline.download.pictures import locate
+from pipeline.download.rows import the_one
 from pipeline.download.schema import BadRow, Row, read_rows
 from pipeline.download.texts import normalise_text
 
@@ -32,102 +37,109 @@ class Annotations:
     base: str | Path
     data: bytes
     columns: Mapping[str, str] = field(default_factory=dict)
-    problems: tuple[BadRow, ...] = ()
+    problems: Iterable[BadRow] = ()
     lines: Path | None = None
 
 
-@dataclass(slots=True)
-class Record:
-    """A good row of an annotation file; `intake` fills in the rest, rule by rule.
-
-    Attributes:
-        number: of the row in its file, from 1.
-        id: a whole number, unique in its file: the row's own id, or `number` in a file of which
-            any id is a text.
-        reason: "" while the row is kept; `detail` says more.
-        status: the HTTP status of its picture, if a server answered.
-        text, label, labels, title, caption, split: of the pair that it becomes; `row` keeps what
-            the source wrote.
-    """
-
-    file: Annotations
-    number: int
-    id: int
-    row: Row
-    text: str
-    label: str
-    labels: tuple[str, ...]
-    title: str = ""
-    caption: str = ""
-    split: str = ""
-    reason: str = ""
-    detail: str = ""
-    status: int | None = None
-    location: Location | None = None
-    picture: Picture | None = None
-
-    @property
-    def kept(self) -> bool:
-        """Whether no rule has left the row out."""
-        return not self.reason
-
-    @property
-    def image(self) -> str:
-        """The picture's name in the shards; two locations of the same bytes share it."""
-        return self.picture.name if self.picture is not None else ""
-
-    def leave_out(self, reason: str, detail: str = "") -> None:
-        """Note why the row is not kept."""
-        self.reason, self.detail = reason, detail
-
-    def to_pair(self, *, id_offset: int) -> Pair:
-        """The pair that a kept row becomes."""
-        return Pair(
-            id=self.id + id_offset,
-            image=self.image,
-            split=self.split,
-            caption=self.caption,
-            text=self.text,
-            title=self.title,
-            match=self.label,
-            objects=self.labels,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A row that is not in the schema."""
-
-    file: Annotations
-    bad: BadRow
-
-
-def read_records(file: Annotations) -> tuple[list[Record], list[Refused]]:
-    """Read a file's rows, with their texts and labels normalised.
+def add_file(rows: sqlite3.Connection, file: Annotations, *, languages: Collection[str]) -> None:
+    """Put a file's rows into the tables, those that are left out by what they say with the reason.
 
     Raises:
         UserError: the file as a whole is not what its name says.
     """
-    rows, bad = read_rows(file.data, file.name, columns=file.columns, lines=file.lines)
-    numbered = all(isinstance(row.id, int) for _, row in rows)
-    records = [
-        Record(
-            file=file,
-            number=number,
-            id=row.id if numbered and isinstance(row.id, int) else number,
-            row=row,
-            text=_same(normalise_text(row.text), row.text),
-            label=row.subtask1_label,
-            labels=distinct(normalise(label) for label in row.subtask2_labels),
+    key = rows.execute(
+        "INSERT INTO file (part, name) VALUES (?, ?)", (file.part, file.name)
+    ).lastrowid
+    for values in _records(rows, file, languages):
+        columns = ", ".join(values)
+        marks = ", ".join(f":{column}" for column in values)
+        rows.execute(
+            f"INSERT INTO record (file, {columns}) VALUES (:file, {marks})", {"file": key, **values}
         )
-        for number, row in rows
-    ]
-    return records, [Refused(file, entry) for entry in [*bad, *file.problems]]
+    _leave_out_second_ids(rows, key)
+    texts = "SELECT 1 FROM record WHERE file = ? AND reason != 'bad_row' AND typeof(id) = 'text'"
+    rows.execute(f"UPDATE file SET numbered = NOT EXISTS ({texts}) WHERE file = ?", (key, key))
 
 
-def _same(text: str, other: str) -> str:
-    """The text; as the very same object where the other is equal, for one takes half the memory."""
-    return other if text == other else text
+def _records(
+    rows: sqlite3.Connection, file: Annotations, languages: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    """What stands in a record, by its columns, of each row of a file; places are added."""
+    asked = {language.lower() for language in languages}
+    for entry in read_rows(file.data, file.name, columns=file.columns, lines=file.lines):
+        if isinstance(entry, BadRow):
+            yield _refused(entry)
+            continue
+        number, row = entry
+        reason, detail, place = "", "", None
+        # A file that does not say its language is in the one that is asked for.
+        if row.language and row.language not in asked:
+            reason, detail = "language", row.language
+        else:
+            try:
+                place = _place(rows, row.image, file.base)
+            except FetchError as error:
+                reason, detail = error.reason, error.detail
+        yield {**_said(number, row), "reason": reason, "detail": detail, "place": place}
+    yield from map(_refused, file.problems)
+
+
+def _said(number: int, row: Row) -> dict[str, Any]:
+    labels = distinct(normalise(label) for label in row.subtask2_labels)
+    return {
+        "number": number,
+        "id": row.id,
+        "image": row.image,
+        "language": row.language,
+        "said_label": row.subtask1_label,
+        "said_title": row.title,
+        "said_text": row.text,
+        "text": normalise_text(row.text),
+        "label": row.subtask1_label,
+        "labels": json.dumps(labels),
+    }
+
+
+def _refused(bad: BadRow) -> dict[str, Any]:
+    return {
+        "number": bad.number,
+        "id": bad.id,
+        "image": bad.image,
+        "reason": "bad_row",
+        "detail": bad.problem,
+    }
+
+
+def _place(rows: sqlite3.Connection, image: str, base: str | Path) -> int:
+    """The key of a picture's place, which is added if no row named it before.
+
+    Raises:
+        FetchError: see `locate`.
+    """
+    at = locate(image, base)
+    place = at.url, os.fsencode(at.file)
+    rows.execute("INSERT OR IGNORE INTO place (url, path) VALUES (?, ?)", place)
+    return int(the_one(rows, "SELECT place FROM place WHERE url = ? AND path = ?", *place))
+
+
+def _leave_out_second_ids(rows: sqlite3.Connection, file: int | None) -> None:
+    again = rows.execute(
+        """
+        SELECT first, record FROM (
+            SELECT record, number, min(number) OVER (PARTITION BY id) AS first FROM record
+            WHERE file = ? AND reason != 'bad_row')
+        WHERE number > first
+        """,
+        (file,),
+    )
+    rows.executemany(
+        """
+        UPDATE record SET reason = 'bad_row', detail = 'id = ' || id || ': row ' || ?
+            || ' has it already', language = '', said_label = '', said_title = '', said_text = ''
+        WHERE record = ?
+        """,
+        again,
+    )
 
 
 def distinct(words: Iterable[str]) -> tuple[str, ...]:

@@ -6,10 +6,9 @@ import ast
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from sys import intern
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -51,46 +50,21 @@ Text = Annotated[str, AfterValidator(_encodable)]
 Id = Annotated[int | Text, BeforeValidator(_id)]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of an annotation file, as it stands there."""
-
-    id: int | str
-    image: str
-    language: str  # "" where the file does not say
-    subtask1_label: Label
-    subtask2_labels: tuple[str, ...]
-    text: str
-    title: str
-
-
-class _Checked(BaseModel):
-    """What a row must be; further columns are ignored."""
+class Row(BaseModel):
+    """One row of an annotation file, as it stands there; further columns are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
     id: Id
     image: Text = Field(min_length=1)
-    language: Text
+    language: Text  # "" where the file does not say
     subtask1_label: Label
     subtask2_labels: tuple[Text, ...]
     text: Text
     title: Text
 
-    def row(self) -> Row:
-        """The same in a fifth of the memory; texts that many rows share are there once."""
-        return Row(
-            self.id,
-            self.image,
-            intern(self.language),
-            self.subtask1_label,
-            self.subtask2_labels,
-            self.text,
-            self.text if self.title == self.text else self.title,
-        )
 
-
-FIELDS = tuple(_Checked.model_fields)
+FIELDS = tuple(Row.model_fields)
 RowField = Literal["id", "image", "language", "subtask1_label", "subtask2_labels", "text", "title"]
 
 
@@ -118,7 +92,7 @@ def read_rows(
     columns: Mapping[str, str] | None = None,
     tell: Callable[[str], None] = say,
     lines: Path | None = None,
-) -> tuple[list[tuple[int, Row]], list[BadRow]]:
+) -> Iterator[tuple[int, Row] | BadRow]:
     """Parse an annotation file; a bad row costs itself only.
 
     Args:
@@ -132,8 +106,8 @@ def read_rows(
         tell: is given one line where an encoding was guessed.
         lines: a file of JSON Lines that is read instead of `data`, one in memory at a time.
 
-    Returns:
-        The good rows with their numbers from 1, and the bad ones.
+    Yields:
+        Each row, in order: a good one with its number from 1, or a bad one.
 
     Raises:
         UserError: the file as a whole is not what its name says, or lacks a column; one line.
@@ -143,23 +117,12 @@ def read_rows(
     table = read_lines(lines) if lines else read_table(data, name, wanted=wanted)
     if table.note:
         tell(f"{name}: {table.note}")
-    rows: list[tuple[int, Row]] = []
-    bad: list[BadRow] = []
-    seen: dict[int | str, int] = {}
     for number, record in enumerate(table.records, start=1):
         values = _fields(record, mapping, number, is_csv=table.is_csv)
         try:
-            row = _Checked.model_validate(values).row()
+            yield number, Row.model_validate(values)
         except ValidationError as error:
-            bad.append(_bad_row(number, values, error))
-            continue
-        if row.id in seen:
-            problem = f"id = {row.id}: row {seen[row.id]} has it already"
-            bad.append(BadRow(number, row.id, row.image, problem))
-            continue
-        seen[row.id] = number
-        rows.append((number, row))
-    return rows, bad
+            yield _bad_row(number, values, error)
 
 
 def _wanted(mapping: Mapping[str, str], name: str) -> list[str]:

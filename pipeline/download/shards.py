@@ -45,10 +45,9 @@ class Unpacked:
         self.wanted = [column for column in named if column not in (KEY, IMAGE)]
         self._count = 0
         self._time = 0
-        self._rows: list[str] = []  # that are not in the file yet
-        self._lines = folder / "rows.jsonl"
+        self._rows, self._refused = folder / "rows.jsonl", folder / "refused.jsonl"
+        self._waiting: dict[Path, list[str]] = {self._rows: [], self._refused: []}
         folder.mkdir(parents=True)
-        self._problems: list[tuple[str, str, str]] = []
 
     def open(self, shard: Path) -> None:
         """Have what is added from here on be as old as a shard: it is known as the same again."""
@@ -65,31 +64,36 @@ class Unpacked:
         self._time += 1  # each at a time of its own, lest it be taken for its neighbour
         places = find_columns(values, self.wanted)
         kept = {column: values[at] for column, at in places.items() if _is_plain(values[at])}
-        self._rows.append(json.dumps({**kept, KEY: key, IMAGE: name}) + "\n")
+        self._keep(self._rows, {**kept, KEY: key, IMAGE: name})
         self._count += 1
-        if len(self._rows) == FILES_A_FOLDER:
-            self._write_rows()
-
-    def _write_rows(self) -> None:
-        with self._lines.open("a", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(self._rows)
-        self._rows.clear()
 
     def refuse(self, key: str, member: str, problem: str) -> None:
         """Note why something is no row."""
-        self._problems.append((printable(key), printable(member), printable(problem)))
+        self._keep(self._refused, [printable(key), printable(member), printable(problem)])
+
+    def _keep(self, file: Path, entry: Any) -> None:
+        lines = self._waiting[file]
+        lines.append(json.dumps(entry) + "\n")
+        if len(lines) == FILES_A_FOLDER:
+            self._write(file)
+
+    def _write(self, file: Path) -> None:
+        with file.open("a", encoding="utf-8", newline="\n") as stream:
+            stream.writelines(self._waiting[file])
+        self._waiting[file].clear()
 
     def annotations(self, part: str, name: str) -> Annotations:
         """The rows as an annotation file beside the pictures."""
-        self._write_rows()
-        first = self._count + 1
-        problems = [
-            BadRow(number, key, member, problem)
-            for number, (key, member, problem) in enumerate(self._problems, start=first)
-        ]
+        for file in self._waiting:
+            self._write(file)
         return Annotations(
-            part, name, self._lines, b"", self.columns, tuple(problems), lines=self._lines
+            part, name, self._rows, b"", self.columns, self._problems(), lines=self._rows
         )
+
+    def _problems(self) -> Iterator[BadRow]:
+        with self._refused.open(encoding="utf-8") as stream:
+            for number, line in enumerate(stream, start=self._count + 1):
+                yield BadRow(number, *json.loads(line))
 
 
 def shard_files(at: str, ending: str, *, key: str) -> list[Path]:

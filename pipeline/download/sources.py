@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from pipeline.data.pairs import Pair, captioned
 from pipeline.download.downloads import Downloads
 from pipeline.download.fetch import FetchError, clean_url
 from pipeline.download.folders import read_folder
+from pipeline.download.intake import Intake
 from pipeline.download.parquet import read_parquet
 from pipeline.download.pictures import HAS_SCHEME, find_file
 from pipeline.download.records import Annotations
+from pipeline.download.rows import Selected
 from pipeline.download.settings import Data, Files, Http, Table
 from pipeline.download.shards import read_webdataset
 from pipeline.download.splits import shuffle_key
@@ -88,14 +89,19 @@ def open_source(settings: Data, *, seed: int, store: DownloadStore) -> list[Anno
     return found
 
 
-def judged_prompts(pairs: Sequence[Pair], settings: Data) -> list[str]:
+def judged_prompts(intake: Intake, settings: Data) -> Collection[str]:
     """What generated pictures are judged by: every title of the sample, else the test captions.
 
     The sample's are in an order by their hashes, so that the first few are of every kind.
     """
     if settings.source == "sample":
         return sorted(TITLES, key=lambda title: shuffle_key(0, title))
-    return list(dict.fromkeys(pair.caption for pair in captioned(pairs, "test")))
+    return Selected(
+        intake.rows,
+        "SELECT caption FROM pairs WHERE split = 'test' AND caption != '' "
+        "GROUP BY caption ORDER BY min(id)",
+        str,
+    )
 
 
 def _tell_what_is_not_watched(base: str | Path, watch: str, key: str) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.data.pairs import SPLITS
 from pipeline.download.intake import Intake
-from pipeline.download.records import Record, Refused
+from pipeline.download.rows import the_one
 from pipeline.errors import UserError
 from pipeline.files import replacing
 
@@ -24,93 +23,84 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def report_rows(intake: Intake) -> Iterator[dict[str, Any]]:
+REPORT = """
+SELECT file.name, number, id, language, image, said_label,
+    CASE reason WHEN '' THEN 'yes' ELSE 'no' END, reason, status, detail,
+    CASE reason WHEN '' THEN split ELSE '' END, picture.name, said_title, said_text
+FROM record JOIN file USING (file) LEFT JOIN picture USING (picture) ORDER BY record
+"""
+
+
+def report_rows(intake: Intake) -> Iterator[tuple[Any, ...]]:
     """A row for each row of the sources, in order: what it said, whether it was kept, why not.
 
     The id is the source's own, a whole number or a text; the pairs have whole numbers.
     """
-    entries: list[Record | Refused] = [*intake.records, *intake.refused]
-    files = list(dict.fromkeys(entry.file.name for entry in entries))
-    entries.sort(key=lambda entry: (files.index(entry.file.name), _number(entry)))
-    return map(_report_row, entries)
-
-
-def _number(entry: Record | Refused) -> int:
-    return entry.bad.number if isinstance(entry, Refused) else entry.number
-
-
-def _report_row(entry: Record | Refused) -> dict[str, Any]:
-    if isinstance(entry, Refused):
-        return {
-            "file": entry.file.name,
-            "row": entry.bad.number,
-            "id": entry.bad.id,
-            "image": entry.bad.image,
-            "kept": "no",
-            "reason": "bad_row",
-            "detail": entry.bad.problem,
-        }
-    return {
-        "file": entry.file.name,
-        "row": entry.number,
-        "id": entry.row.id,
-        "language": entry.row.language,
-        "image": entry.row.image,
-        "label": entry.row.subtask1_label,
-        "kept": "yes" if entry.kept else "no",
-        "reason": entry.reason,
-        "http_status": entry.status,
-        "detail": entry.detail,
-        "split": entry.split,
-        "picture": entry.image,
-        "title": entry.row.title,
-        "text": entry.row.text,
-    }
+    return intake.rows.execute(REPORT)
 
 
 def write_report(path: Path, intake: Intake) -> None:
     """Write `report_rows` as CSV, one in memory at a time."""
-    ids = {type(row["id"]) for row in report_rows(intake)}
+    kinds = {kind for (kind,) in intake.rows.execute("SELECT DISTINCT typeof(id) FROM record")}
+    at = COLUMNS.index("id")
     with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
         for row in report_rows(intake):
-            if ids == {int, type(None)} and row["id"] is not None:
-                row["id"] = float(row["id"])  # as tables write a column of numbers that has gaps
+            if kinds == {"integer", "null"} and row[at] is not None:
+                # As tables write a column of numbers that has gaps.
+                row = (*row[:at], float(row[at]), *row[at + 1 :])
             writer.writerow(row)
 
 
 def reasons(intake: Intake) -> dict[str, int]:
     """How many rows were left out for each reason, the most frequent first."""
-    counts = Counter(record.reason for record in intake.records if not record.kept)
-    counts["bad_row"] += len(intake.refused)
-    return {reason: count for reason, count in counts.most_common() if count}
+    return dict(
+        intake.rows.execute(
+            """
+            SELECT reason, count(*) AS count FROM record WHERE reason != ''
+            GROUP BY reason ORDER BY count DESC, reason = 'bad_row', min(record)
+            """
+        )
+    )
 
 
 def kept_share(intake: Intake) -> float:
     """Of the rows that were asked for, the share that was not lost; folding loses nothing."""
     counts = reasons(intake)
-    asked = len(intake.records) + len(intake.refused) - sum(counts.get(r, 0) for r in NOT_ASKED_FOR)
+    asked = _rows(intake) - sum(counts.get(reason, 0) for reason in NOT_ASKED_FOR)
     lost = sum(count for reason, count in counts.items() if reason not in CHOSEN)
     return 1.0 - lost / asked if asked else 0.0
 
 
+def _rows(intake: Intake) -> int:
+    return int(the_one(intake.rows, "SELECT count(*) FROM record"))
+
+
 def data_metrics(intake: Intake) -> dict[str, Any]:
     """Every count: of what is there, and of what is missing by reason."""
-    by_split = {split: [p for p in intake.pairs if p.split == split] for split in SPLITS}
-    labels = Counter({"YES": "yes", "NO": "no", "": "unknown"}[p.match] for p in intake.pairs)
+    counts = intake.rows.execute(
+        "SELECT split, count(*), count(DISTINCT picture), sum(caption != '') FROM pairs "
+        "GROUP BY split"
+    )
+    by_split = {**dict.fromkeys(SPLITS, (0, 0, 0)), **{split: each for split, *each in counts}}
+    labels = dict(intake.rows.execute("SELECT label, count(*) FROM pairs GROUP BY label"))
+    sizes = "SELECT count(DISTINCT picture) AS size FROM pairs GROUP BY alike"
+    alike, largest = intake.rows.execute(
+        f"SELECT coalesce(sum(size * (size > 1)), 0), coalesce(max(size), 0) FROM ({sizes})"
+    ).fetchone()
     return {
-        "rows": len(intake.records) + len(intake.refused),
+        "rows": _rows(intake),
         "kept_share": kept_share(intake),
-        "pairs": {split: len(pairs) for split, pairs in by_split.items()},
-        "pictures": {split: len({p.image for p in pairs}) for split, pairs in by_split.items()},
-        "captions": {split: sum(bool(p.caption) for p in ps) for split, ps in by_split.items()},
-        "labels": {name: labels[name] for name in ("yes", "no", "unknown")},
-        "left_out": reasons(intake),
-        "near_duplicates": {
-            "pictures": sum(size for size in intake.group_sizes if size > 1),
-            "largest_group": max(intake.group_sizes, default=0),
+        "pairs": {split: pairs for split, (pairs, _, _) in by_split.items()},
+        "pictures": {split: pictures for split, (_, pictures, _) in by_split.items()},
+        "captions": {split: captions for split, (_, _, captions) in by_split.items()},
+        "labels": {
+            name: labels.get(label, 0)
+            for name, label in {"yes": "YES", "no": "NO", "unknown": ""}.items()
         },
+        "left_out": reasons(intake),
+        "near_duplicates": {"pictures": alike, "largest_group": largest},
     }
 
 
@@ -128,10 +118,9 @@ def flat(metrics: Mapping[str, Any], before: str = "") -> Iterator[dict[str, Any
             yield {"count": f"{before}{name}", "value": value}
 
 
-def summary(intake: Intake) -> list[str]:
+def summary(metrics: Mapping[str, Any]) -> list[str]:
     """Lines for the terminal: what is there, and what is missing by reason."""
-    metrics = data_metrics(intake)
-    lines = [f"{metrics['rows']} rows read, {len(intake.pairs)} kept"]
+    lines = [f"{metrics['rows']} rows read, {sum(metrics['pairs'].values())} kept"]
     lines += [f"  left out {count:6d}  {reason}" for reason, count in metrics["left_out"].items()]
     if "rate_limited" in metrics["left_out"]:
         lines.append(
@@ -161,11 +150,14 @@ def check_enough(intake: Intake, *, min_kept: float) -> None:
             f"data.min_kept = {min_kept}: only {share:.1%} of the rows asked for could be had "
             f"({lost}); data/report.csv has a line for each"
         )
-    if not intake.pairs:
+    if not len(intake.pairs):
         left = ", ".join(f"{n} {reason}" for reason, n in left_out)
         raise UserError(f"no usable pair: {left or 'the source is empty'}")
     for split in SPLITS:
-        captions = {pair.caption for pair in intake.pairs if pair.split == split} - {""}
+        captions = intake.rows.execute(
+            "SELECT DISTINCT caption FROM pairs WHERE split = ? AND caption != '' LIMIT 2",
+            (split,),
+        ).fetchall()
         if len(captions) < 1 + (split == "test"):  # one alone has no other to be told from
             found = "only one caption" if captions else "no caption"
             raise UserError(
