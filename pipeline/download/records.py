@@ -1,4 +1,4 @@
-"""Annotation files, and how their rows come into the tables."""
+"""Annotation files, and how their rows come into the tables: the first three rules of `intake`."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from pipeline.download.splits import shuffle_key
 T = TypeVar("T")
 
 CACHE = 8 << 10  # KiB of the database in memory; an order that is being made takes as many
-FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)  # the disk; a quota
 
 TABLES = """
 CREATE TABLE file (                 -- of annotations
@@ -85,7 +85,7 @@ def open_rows(folder: Path) -> Iterator[sqlite3.Connection]:
         folder: on the disk that is to hold them.
 
     Raises:
-        OSError: the disk is too full, or not to be written.
+        OSError: the disk is too full.
     """
     rows = sqlite3.connect("", isolation_level=None)
     try:
@@ -99,7 +99,7 @@ def open_rows(folder: Path) -> Iterator[sqlite3.Connection]:
         rows.execute("BEGIN")  # and never end: nobody else is to see what is written
         yield rows
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF in FULL:
+        if error.sqlite_errorcode in FULL:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from None
         raise
     finally:

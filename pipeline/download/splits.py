@@ -35,7 +35,7 @@ def split_groups(
             shuffle_key(?, (SELECT name FROM picture WHERE picture.picture = of_it.alike))
         FROM kept JOIN picture AS of_it USING (picture) WHERE part = 'train' GROUP BY of_it.alike
         """,
-        (str(seed),),
+        (str(seed),),  # any integer, and SQLite's have 64 bits
     )
     for captioned in (1, 0):
         of_these = "FROM dealt WHERE captioned = ?"
