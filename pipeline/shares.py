@@ -51,7 +51,7 @@ class Shares:
     """A folder in which the shares of one run gather.
 
     Attributes:
-        folder: every process of the run sees it; it holds nothing else.
+        folder: every process of the run sees it; it holds nothing but the run's shares.
         tasks: what makes each share, by a name that a file may have. The same share must
             come out in the same bytes, whoever computes it.
         label: of the progress lines.

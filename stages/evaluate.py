@@ -55,7 +55,7 @@ def main() -> None:
     for folder in (layout.GENERATED, layout.JUDGE, layout.LPIPS, layout.WORDNET):
         check_folder(folder)
     folder = run_folder("evaluate")
-    judging = _Judging(folder, lambda maps: judge(settings, maps, seed=seed))
+    judging = Judging(folder, lambda maps: judge(settings, maps, seed=seed))
     do_together("evaluate", folder, judging, put_together=lambda f: write(f, settings, seed=seed))
 
 
@@ -78,19 +78,21 @@ class Findings:
 
 
 @dataclass
-class _Judging:
-    """The work of a run: who has helped knows all, and can put it together at once."""
+class Judging:
+    """The work of a run, as `do_together` asks for it; who has helped knows all already."""
 
     folder: Path
     judge: Callable[[Maps], Findings]
     _found: Findings | None = field(default=None, init=False)
 
     def help(self, *, is_over: Callable[[], bool]) -> None:
+        """Judge with the others; once is enough, for none leaves before the last share."""
         if self._found is None:
             with contextlib.suppress(Over):
                 self._found = self.judge(Maps(self.folder, is_over))
 
     def gather(self) -> Findings:
+        """Judge, or read what was judged."""
         return self._found or self.judge(Maps(self.folder, never))
 
 

@@ -13,7 +13,7 @@ from pipeline.evaluation.asking import AskedBlip
 from pipeline.evaluation.maps import Arrays, Maps
 from pipeline.evaluation.unmeasurable import Unmeasurable
 from pipeline.shares import Over, never
-from stages.evaluate import Findings, _Judging
+from stages.evaluate import Findings, Judging
 
 
 def squares(rows: slice) -> Arrays:
@@ -102,7 +102,7 @@ def test_who_has_helped_to_judge_needs_not_judge_again(tmp_path: Path) -> None:
         return findings
 
     calls: list[Callable[[], bool]] = []
-    work = _Judging(tmp_path, judge)
+    work = Judging(tmp_path, judge)
     work.help(is_over=lambda: True)
     work.help(is_over=lambda: False)
     work.help(is_over=lambda: False)
