@@ -4,10 +4,11 @@
 
 In a temporary clone of what is committed every stage runs on textures (`benchmarks/textures.py`),
 each training for a few steps on a small network: what is measured is what grows with the pictures.
-A stage that can runs on two processes first, then on one, whose outs the next stage reads; a map
-whose bytes differ ends the benchmark. While it runs, its processes' memory is looked at, several
-times a second: what is anonymous (RssAnon; pages of mapped files are the system's to drop) and the
-most that was ever resident (VmHWM), both of the largest process.
+A stage that can runs on two processes first, then on one, whose outs the next stage reads (of
+`download` the second is a helper); a map whose bytes differ ends the benchmark. While it runs, its
+processes' memory is looked at, several times a second: what is anonymous (RssAnon; pages of mapped
+files are the system's to drop) and the most that was ever resident (VmHWM), both of the largest
+process.
 
 The figures are kept in docs/scale.json, one for each stage, number of pictures and of processes,
 and written to the table in docs/scale.md.
@@ -135,14 +136,23 @@ class Clone:
         for out in self._outs(stage):
             shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
         watch, start, busy = Watch(), time.perf_counter(), _seconds_busy()
+        command = [sys.executable, "-m", "stages", stage]
+        environment = {**os.environ, "CODEBRUSH_PROCESSES": str(processes)}
         with watch.watching():
+            helpers = [
+                subprocess.Popen(
+                    command,
+                    cwd=self.folder,
+                    env={**environment, "CODEBRUSH_HELPER": "1"},
+                    stderr=subprocess.DEVNULL,
+                )
+                for _ in range(processes - 1 if stage == "download" else 0)
+            ]
             done = subprocess.run(
-                [sys.executable, "-m", "stages", stage],
-                cwd=self.folder,
-                env={**os.environ, "CODEBRUSH_PROCESSES": str(processes)},
-                capture_output=True,
-                text=True,
+                command, cwd=self.folder, env=environment, capture_output=True, text=True
             )
+            for helper in helpers:
+                helper.wait()
         if done.returncode:
             raise UserError(f"{stage}: {done.stderr[-2000:]}")
         return {

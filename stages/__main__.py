@@ -142,12 +142,10 @@ def _start_again(stage: str, processes: int) -> int:
 
 
 def _processes(stage: str) -> int:
-    if stage not in (*TRAININGS, *MAPS):
+    if stage not in (*TRAININGS, *MAPS) or stage == "download":  # that is on all cores by itself
         return 1
     given = os.environ.get("CODEBRUSH_PROCESSES")
     if given is None:
-        if stage == "download":
-            return 1  # it knows no accelerators, and decodes on all cores
         if not (any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()):  # AMD's
             return 1  # without the second that importing torch takes
         import torch
