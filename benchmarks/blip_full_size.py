@@ -113,7 +113,8 @@ def train(folder: Path, images: np.ndarray, timer: Timer) -> None:
     size, stored = blip.image_size, folder / "pixels"
     stored.mkdir()
     np.save(stored / shard_name(0), [square(Image.fromarray(image), size) for image in images])
-    seal_pixels(stored, [np.array([pair.image.encode() for pair in pairs])], size=size)
+    names = np.array([pair.image.encode() for pair in pairs])
+    seal_pixels(stored, names, counts=[len(names)], size=size)
     pixels = Pixels.open(stored, size)
     matches = Matches.load(pairs, "train", pixels=pixels, tokenizer=blip.tokenizer)
     task = BlipTask(blip, matches, matches, SETTINGS)

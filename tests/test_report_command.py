@@ -61,7 +61,7 @@ def run(tmp_path: Path) -> Path:
     pixels = folder / "data/pixels/vqvae"
     pixels.mkdir(parents=True)
     np.save(pixels / shard_name(0), np.full((1, 8, 8, 3), 3, np.uint8))
-    seal_pixels(pixels, [np.array([b"a.png"])], size=8)
+    seal_pixels(pixels, np.array([b"a.png"]), counts=[1], size=8)
     (folder / "params.yaml").write_text("vqvae: {image_size: 8}\n")
     (tmp_path / "secret.png").write_bytes(png(1))
     (folder / "metrics/report.md").write_text(REPORT)

@@ -167,7 +167,8 @@ def _blip(settings: BlipSettings) -> BlipTask:
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         checkpoint = settings.start(pairs, pretrained=Path(folder) / "none")
         np.save(Path(folder) / shard_name(0), _noise(side))
-        seal_pixels(Path(folder), [np.array([p.image.encode() for p in pairs])], size=side)
+        names = np.array([pair.image.encode() for pair in pairs])
+        seal_pixels(Path(folder), names, counts=[len(names)], size=side)
         pixels = Pixels.open(folder, side)
         known = Matches.load(pairs, "train", pixels=pixels, tokenizer=checkpoint.tokenizer)
         known = replace(known, images=known.images[:])

@@ -143,18 +143,21 @@ def shard_name(number: int) -> str:
     return f"{number:05d}.npy"
 
 
-def seal_pixels(folder: Path, names: Sequence[np.ndarray], *, size: int) -> None:
+def seal_pixels(folder: Path, names: np.ndarray, *, counts: Sequence[int], size: int) -> None:
     """Write what makes a folder of `.npy` shards one of `Pixels`.
 
     Args:
-        names: of each shard's pictures, (N,) bytes, in their order; no name comes twice.
+        names: of the pictures of all shards, (N,) bytes, in their order; no name comes twice.
+        counts: how many pictures each shard has.
         size: their side in pixels.
     """
-    every = np.concatenate(names)
-    rows = np.argsort(every, kind="stable")
-    save_array(folder / NAMES, every[rows])
+    rows = np.argsort(names, kind="stable")
+    with (folder / NAMES).open("wb") as stream:
+        start_array(stream, names.dtype, names.shape)
+        for first in range(0, len(rows), LOOKED_UP):  # sorted, all would be in memory
+            stream.write(names[rows[first : first + LOOKED_UP]].tobytes())
     save_array(folder / ROWS, rows.astype(np.int32 if len(rows) < 2**31 else np.int64))
-    seal_folder(folder, size=size, shards=[len(part) for part in names])
+    seal_folder(folder, size=size, shards=list(counts))
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.cores import on_all_cores
 from pipeline.data.decoding import MOST_PIXELS, decode
 from pipeline.data.images import square
+from pipeline.data.on_disk import on_disk
 from pipeline.data.picture_shards import names_in, pictures_in
 from pipeline.data.pixels import NAMES, save_array, seal_pixels, shard_name, start_array
 from pipeline.files import place_copy, replacing
@@ -49,14 +50,27 @@ def join_shards(parts: Sequence[Path], folders: Mapping[Path, int]) -> None:
         parts: its folders, in the order of the shards; they stay as they are.
         folders: to write, and the size of the pictures of each.
     """
-    # Copied: each map would take one of the files that a process may have open.
-    names = [np.array(np.lib.format.open_memmap(part / NAMES, mode="r")) for part in parts]
+    counts, names = _names(parts)
     for folder, size in folders.items():
         with replacing(folder) as aside:
             aside.mkdir(parents=True)
             for number, part in enumerate(parts):
                 place_copy(part / f"{size}.npy", aside / shard_name(number))
-            seal_pixels(aside, names, size=size)
+            seal_pixels(aside, names, counts=counts, size=size)
+
+
+def _names(parts: Sequence[Path]) -> tuple[list[int], np.ndarray]:
+    """How many pictures each part has; and the names of all, (N,) bytes, on the parts' disk."""
+
+    def mapped(part: Path) -> np.ndarray:  # one at a time: each takes an open file
+        return np.lib.format.open_memmap(part / NAMES, mode="r")
+
+    counts, kinds = zip(*((len(names), names.dtype) for names in map(mapped, parts)), strict=True)
+    every, first = on_disk((sum(counts),), np.result_type(*kinds), parts[0].parent), 0
+    for count, names in zip(counts, map(mapped, parts), strict=True):
+        every[first : first + count] = names
+        first += count
+    return list(counts), every
 
 
 def _squares(

@@ -13,8 +13,8 @@ import imagehash
 import numpy as np
 from PIL import Image
 
+from pipeline.data.on_disk import on_disk
 from pipeline.download.bands import connected, near_groups
-from pipeline.download.on_disk import on_disk
 from pipeline.download.registration import aligned_pairs
 from pipeline.download.windows import SIDE
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pipeline.data.on_disk import on_disk
 from pipeline.download.bands import bits_apart
-from pipeline.download.on_disk import on_disk
 
 SIDE = 64  # of a thumbnail, whatever the picture's shape
 COARSE = 12
