@@ -17,7 +17,6 @@ from pipeline.download.rows import the_one
 from pipeline.download.schema import BadRow, Row, read_rows
 from pipeline.download.texts import normalise_text
 
-
 COLUMNS = (  # of a record when it is read
     "file", "number", "id", "image", "language", "said_label", "said_title", "said_text", "reason",
     "detail", "place", "text", "label", "labels",
