@@ -6,7 +6,7 @@ import json
 import mmap
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, overload
 
@@ -55,7 +55,9 @@ def write_pairs(path: Path | str, pairs: Collection[Pair]) -> None:
     Raises:
         ValueError: they come in another order.
     """
-    write_rows(Path(path), map(asdict, _in_order(pairs)), count=len(pairs))
+    columns = [field.name for field in fields(Pair)]
+    rows = ({name: getattr(pair, name) for name in columns} for pair in _in_order(pairs))
+    write_rows(Path(path), rows, count=len(pairs))
 
 
 def _in_order(pairs: Iterable[Pair]) -> Iterator[Pair]:

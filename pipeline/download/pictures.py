@@ -75,8 +75,8 @@ def find_file(folder: Path, path: Path) -> Path:
     A Mac's archives hold `é` as `e` and an accent; to most file systems these are two names.
     """
     try:
-        if (folder / path).exists():
-            return folder / path
+        if (there := folder / path).exists():
+            return there
         found = folder
         for part in Path(str(path).strip()).parts:
             if not (found / part).exists():

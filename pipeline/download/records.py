@@ -17,6 +17,13 @@ from pipeline.download.rows import the_one
 from pipeline.download.schema import BadRow, Row, read_rows
 from pipeline.download.texts import normalise_text
 
+COLUMNS = (  # of a record when it is read
+    "file", "number", "id", "image", "language", "said_label", "said_title", "said_text", "reason",
+    "detail", "place", "text", "label", "labels",
+)  # fmt: skip
+INSERT = f"INSERT INTO record ({', '.join(COLUMNS)}) VALUES (:{', :'.join(COLUMNS)})"
+NOTHING = dict.fromkeys(COLUMNS)
+
 
 @dataclass(frozen=True)
 class Annotations:
@@ -51,11 +58,7 @@ def add_file(rows: sqlite3.Connection, file: Annotations, *, languages: Collecti
         "INSERT INTO file (part, name) VALUES (?, ?)", (file.part, file.name)
     ).lastrowid
     for values in _records(rows, file, languages):
-        columns = ", ".join(values)
-        marks = ", ".join(f":{column}" for column in values)
-        rows.execute(
-            f"INSERT INTO record (file, {columns}) VALUES (:file, {marks})", {"file": key, **values}
-        )
+        rows.execute(INSERT, {**NOTHING, "file": key, **values})
     _leave_out_second_ids(rows, key)
     texts = "SELECT 1 FROM record WHERE file = ? AND reason != 'bad_row' AND typeof(id) = 'text'"
     rows.execute(f"UPDATE file SET numbered = NOT EXISTS ({texts}) WHERE file = ?", (key, key))

@@ -58,7 +58,8 @@ class Unpacked:
         """Write a picture to its file, and keep what is asked for of its values."""
         name = f"{self._count // FILES_A_FOLDER:06d}/{self._count:09d}"
         path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if self._count % FILES_A_FOLDER == 0:
+            path.parent.mkdir()
         path.write_bytes(picture)
         os.utime(path, ns=(self._time, self._time))
         self._time += 1  # each at a time of its own, lest it be taken for its neighbour
