@@ -1,14 +1,15 @@
 """What each stage costs at many pictures: seconds a picture, and memory.
 
-    python -m benchmarks.scale [--pictures 20000] [--until resize_images] [--folder FOLDER]
+    python -m benchmarks.scale [--pictures 20000] [--until resize_images] [--processes 2 1]
+        [--folder FOLDER]
 
-In a temporary clone of what is committed every stage runs on textures (`benchmarks/textures.py`),
-each training for a few steps on a small network: what is measured is what grows with the pictures.
-A stage that can runs on two processes first, then on one, whose outs the next stage reads (of
+In a clone of what is committed every stage runs on textures (`benchmarks/textures.py`), each
+training for a few steps on a small network: what is measured is what grows with the pictures. A
+stage that can runs on two processes first, then on one, whose outs the next stage reads (of
 `download` the second is a helper); a map whose bytes differ ends the benchmark. While it runs, its
 processes' memory is looked at, several times a second: what is anonymous (RssAnon; pages of mapped
 files are the system's to drop) and the most that was ever resident (VmHWM), both of the largest
-process.
+process. In a folder that was named the clone stays, and who starts again goes on in it.
 
 The figures are kept in docs/scale.json, one for each stage, number of pictures and of processes,
 and written to the table in docs/scale.md.
@@ -114,8 +115,13 @@ class Clone:
 
     def __init__(self, folder: Path, shards: Sequence[Path]) -> None:
         self.folder = folder
-        subprocess.run(["git", "clone", "-q", ".", str(folder)], check=True)
+        if not folder.exists():
+            self._make(shards)
         self.stages = read_yaml(folder / "dvc.yaml")["stages"]
+
+    def _make(self, shards: Sequence[Path]) -> None:
+        folder = self.folder
+        subprocess.run(["git", "clone", "-q", ".", str(folder)], check=True)
         source = folder / "shards"
         source.mkdir()
         for shard in shards:
@@ -164,6 +170,10 @@ class Clone:
             "resident": round(watch.resident),
         }
 
+    def measured(self, stage: str) -> Path:
+        """The mark that a stage was measured here."""
+        return self.folder / ".scratch" / "measured" / stage
+
     def digest(self, stage: str) -> str:
         """Of every byte of a stage's outs."""
         digest = hashlib.blake2b()
@@ -190,11 +200,13 @@ def merge(old: dict[str, Any], new: Mapping[str, Any]) -> None:
             old[key] = value
 
 
-def measured(clone: Clone, stage: str, *, pictures: int) -> Iterator[dict[str, Any]]:
+def measured(
+    clone: Clone, stage: str, *, pictures: int, processes: Sequence[int]
+) -> Iterator[dict[str, Any]]:
     """Yield a row for each number of processes that a stage runs on."""
     digests = set()
-    for processes in (2, 1) if stage in (*MAPS, *TRAININGS) else (1,):
-        row = clone.run(stage, processes=processes) | {"pictures": pictures}
+    for number in processes if stage in (*MAPS, *TRAININGS) else (1,):
+        row = clone.run(stage, processes=number) | {"pictures": pictures}
         yield row | {"each": round(1e3 * row["busy"] / pictures, 3)}
         digests.add(clone.digest(stage))
     if stage in MAPS and len(digests) > 1:
@@ -239,18 +251,25 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--until", help="the last stage; by default all")
     parser.add_argument(
+        "--processes", type=int, nargs="+", default=[2, 1], help="one after another"
+    )
+    parser.add_argument(
         "--folder", type=Path, help="for shards and clone; by default a temporary one"
     )
     given = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         shards = write_shards(folder / "textures", given.pictures)
-        place = stack.enter_context(tempfile.TemporaryDirectory(dir=folder))
-        clone = Clone(Path(place) / "codebrush", shards)
+        clone = Clone(folder / "codebrush", shards)
         for stage in clone.stages:
-            for row in measured(clone, stage, pictures=given.pictures):
-                print(row, flush=True)
-                keep(row)
+            if not clone.measured(stage).exists():
+                for row in measured(
+                    clone, stage, pictures=given.pictures, processes=given.processes
+                ):
+                    print(row, flush=True)
+                    keep(row)
+                clone.measured(stage).parent.mkdir(parents=True, exist_ok=True)
+                clone.measured(stage).touch()
             if stage == given.until:
                 break
 
