@@ -105,7 +105,7 @@ def measured(count: int, *, against_all: bool) -> list[dict[str, Any]]:
         return {(min(a, b), max(a, b)) for a, b in ties.tolist()}
 
     searches = {
-        "hashes, by bands": lambda: tied_in(near_groups(signs, DISTANCE)),
+        "hashes, by bands": lambda: tied_in(near_groups(signs, DISTANCE, Path(gettempdir()))),
         "details, by sketches": lambda: aligned(by_sketches),
     }
     if against_all:

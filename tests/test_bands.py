@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from tempfile import gettempdir
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.download import bands
-from pipeline.download.bands import bits_apart, connected, near_groups
+from pipeline.download.bands import bits_apart, connected, distinct_rows, near_groups
+
+FOLDER = Path(gettempdir())
 
 
 def around(middles: np.ndarray, flips: int, count: int, seed: int) -> np.ndarray:
@@ -50,12 +54,21 @@ def test_the_groups_are_those_of_comparing_all_with_all(
     hashes = around(near, flips, count, seed + 2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bands, "CROWD", crowd)
-        assert near_groups(hashes, distance).tolist() == by_comparing_all(hashes, distance)
+        assert near_groups(hashes, distance, FOLDER).tolist() == by_comparing_all(hashes, distance)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5000, 10_000])
+def test_distinct_hashes_are_those_that_numpy_tells_apart(count: int) -> None:
+    hashes = np.random.default_rng(0).integers(5, size=(count, 4), dtype=np.uint64)
+    _, first, where = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
+    found = distinct_rows(hashes)
+    assert found[0].tolist() == first.tolist()
+    assert found[1].tolist() == where.ravel().tolist()
 
 
 def test_a_hash_and_its_opposite_are_all_bits_apart() -> None:
     hashes = np.array([[0] * 4, [2**64 - 1] * 4], dtype=np.uint64)
-    assert near_groups(hashes, 64).tolist() == [0, 1]
+    assert near_groups(hashes, 64, FOLDER).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("flips", [0, 4, 8])
@@ -63,7 +76,7 @@ def test_a_hundred_thousand_nearly_alike_hashes_are_one_group_in_no_time(flips: 
     middles = around(random_hashes(1, 1), 60, 2, 2)
     hashes = around(middles, flips, 100_000, 3)
     start = time.process_time()
-    groups = near_groups(hashes, 16)
+    groups = near_groups(hashes, 16, FOLDER)
     # Compared all with all they would take minutes.
     assert time.process_time() - start < 30
     assert len(np.unique(groups)) == 2

@@ -9,18 +9,21 @@ belongs together: 100,000 hashes about one middle are 5 · 10⁹ ties and one gr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from pipeline.data.on_disk import gathered
+
 BITS = 256
 CROWD = 128  # hashes with the same band, above which groups are grown instead of all compared
-AT_A_TIME = 4096  # hashes of which bands are cut
+AT_A_TIME = 4096  # hashes that are copied
 BLOCK = 16  # members of a growing group that the others are compared with at a time
 
 
-def near_groups(hashes: np.ndarray, distance: int) -> np.ndarray:
+def near_groups(hashes: np.ndarray, distance: int, folder: Path) -> np.ndarray:
     """Put hashes that differ in few bits into groups.
 
     With random hashes and a distance of 16, each of N is compared with N / 4000 others. The further
@@ -29,19 +32,40 @@ def near_groups(hashes: np.ndarray, distance: int) -> np.ndarray:
     Args:
         hashes: uint64 (N, 4).
         distance: bits in which two hashes of one group may differ.
+        folder: for copies of the hashes, see `on_disk`.
 
     Returns:
         int64 (N,): for each hash the smallest index in its group.
     """
-    distinct, first, where = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
+    first, where = distinct_rows(hashes)
+    distinct = gathered(hashes, first, folder)
     groups = np.arange(len(distinct))
     for band in range(distance + 1 if distance else 0):
         keys = _keys(distinct, band, distance)
-        ties = [np.stack([groups, np.arange(len(groups))], axis=1)]
+        ties = [ties_of(groups)]
         ties += _ties(distinct, keys, groups, distance)
         groups = connected(len(groups), np.concatenate(ties))
-    where = where.ravel()
-    return connected(len(hashes), np.stack([np.arange(len(hashes)), first[groups[where]]], axis=1))
+    return connected(len(hashes), ties_of(first[groups[where]]))
+
+
+def distinct_rows(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which hashes differ from one another, as `numpy.unique` tells it, but without copies of all.
+
+    Args:
+        hashes: uint64 (N, words).
+
+    Returns:
+        int64 (M,), where each distinct hash comes first; and (N,), which of those each hash is.
+    """
+    order = np.lexsort([hashes[:, word] for word in reversed(range(hashes.shape[1]))])
+    is_new = np.ones(len(order), dtype=bool)
+    for start in range(1, len(order), AT_A_TIME):
+        here, before = (order[start - back : start - back + AT_A_TIME] for back in (0, 1))
+        changes = (hashes[here] != hashes[before[: len(here)]]).any(axis=1)
+        is_new[start : start + AT_A_TIME] = changes
+    where = np.empty_like(order)
+    where[order] = np.cumsum(is_new) - 1
+    return order[is_new], where
 
 
 def bits_apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -73,6 +97,12 @@ def connected(count: int, ties: np.ndarray) -> np.ndarray:
     return np.unique(group, return_index=True)[1][group]
 
 
+def ties_of(groups: np.ndarray) -> np.ndarray:
+    """What `connected` makes such groups of: each member tied to the first, int64 (E, 2)."""
+    rows = np.flatnonzero(groups != np.arange(len(groups)))
+    return np.stack([groups[rows], rows], axis=1)
+
+
 def _keys(hashes: np.ndarray, band: int, distance: int) -> np.ndarray:
     """A band of hashes, up to 64 of its bits, as one number: uint64 (N,)."""
     keys = np.zeros((len(hashes), 8), dtype=np.uint8)
@@ -90,12 +120,12 @@ def _ties(
 ) -> Iterator[np.ndarray]:
     """Enough pairs of near hashes with the same key to join all of those: int64 (E, 2) each."""
     order = np.argsort(keys)
-    keys, hashes, groups = keys[order], hashes[order], groups[order]
+    keys, groups = keys[order], groups[order]
     starts = np.flatnonzero(np.diff(keys, prepend=~keys[:1]))
     ends = np.append(starts[1:], len(keys))
     sizes = ends - starts
     for start, end in zip(starts[sizes > CROWD], ends[sizes > CROWD], strict=True):
-        roots = _grown(hashes[start:end], groups[start:end], distance)
+        roots = _grown(hashes[order[start:end]], groups[start:end], distance)
         yield np.stack([order[start + roots], order[start:end]], axis=1)
 
     end_of = np.repeat(ends, sizes)
@@ -104,7 +134,8 @@ def _ties(
         left = left[left + step < end_of[left]]
         if not len(left):
             return
-        near = left[bits_apart(hashes[left], hashes[left + step]) <= distance]
+        gaps = bits_apart(hashes[order[left]], hashes[order[left + step]])
+        near = left[gaps <= distance]
         near = near[groups[near] != groups[near + step]]
         yield np.stack([order[near], order[near + step]], axis=1)
 

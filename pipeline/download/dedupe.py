@@ -13,14 +13,13 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from pipeline.data.on_disk import on_disk
-from pipeline.download.bands import connected, near_groups
+from pipeline.data.on_disk import gathered, on_disk
+from pipeline.download.bands import connected, distinct_rows, near_groups, ties_of
 from pipeline.download.registration import aligned_pairs
 from pipeline.download.windows import SIDE
 
 HASH_SIDE = 16  # 256 bits; with 64 bits, dozens of different watercolours have the same hash
 HASH_WORDS = HASH_SIDE**2 // 64
-AT_A_TIME = 1024  # thumbnails that are copied
 
 
 class Signatures:
@@ -59,14 +58,10 @@ def near_duplicate_groups(signatures: Signatures, rows: np.ndarray, distance: in
     """
     if not len(rows):
         return np.empty(0, dtype=np.int64)
-    hashes = signatures.hashes[rows]
-    near = near_groups(hashes, distance)
+    hashes = gathered(signatures.hashes, rows, signatures.folder)
+    near = near_groups(hashes, distance, signatures.folder)
     # Copies that have the very same hash are tied by it: one of them stands for all.
-    distinct = np.sort(np.unique(hashes, axis=0, return_index=True)[1])
-    thumbnails = on_disk((len(distinct), SIDE, SIDE), np.uint8, signatures.folder)
-    for start in range(0, len(distinct), AT_A_TIME):
-        here = slice(start, start + AT_A_TIME)
-        thumbnails[here] = signatures.thumbnails[rows[distinct[here]]]
+    distinct = np.sort(distinct_rows(hashes)[0])
+    thumbnails = gathered(signatures.thumbnails, rows[distinct], signatures.folder)
     aligned = distinct[aligned_pairs(thumbnails, signatures.folder)]
-    tied = np.stack([near, np.arange(len(near))], axis=1)
-    return connected(len(near), np.concatenate([tied, aligned]))
+    return connected(len(near), np.concatenate([ties_of(near), aligned]))
