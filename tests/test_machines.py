@@ -21,7 +21,10 @@ from tiny import ENVIRONMENT, ROOT, make_project, yaml
 
 from stages.__main__ import MACHINE, MAPS, PINNED, PREPARED
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills what launchers started")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="kills what launchers started"),
+    pytest.mark.timeout(600),  # the first test waits for every stage, each in a process of its own
+]
 
 STAGES = yaml.load(ROOT / "dvc.yaml")["stages"]
 BEFORE = list(STAGES)[: list(STAGES).index("dump_codes")]
