@@ -9,7 +9,8 @@ stage that can runs on two processes first, then on one, whose outs the next sta
 `download` the second is a helper); a map whose bytes differ ends the benchmark. While it runs, its
 processes' memory is looked at, several times a second: what is anonymous (RssAnon; pages of mapped
 files are the system's to drop) and the most that was ever resident (VmHWM), both of the largest
-process. In a folder that was named the clone stays, and who starts again goes on in it.
+process. In a folder that was named the clone stays, and who starts again goes on in it: remove it
+to measure other code.
 
 The figures are kept in docs/scale.json, one for each stage, number of pictures and of processes,
 and written to the table in docs/scale.md.
@@ -38,7 +39,7 @@ from ruamel.yaml import YAML
 from benchmarks.measure import processor
 from benchmarks.textures import write_shards
 from pipeline.errors import UserError
-from pipeline.files import replacing, write_json
+from pipeline.files import remove, replacing, write_json
 from pipeline.params import read_yaml
 from stages.__main__ import MAPS, TRAININGS
 
@@ -120,7 +121,8 @@ class Clone:
         self.stages = read_yaml(folder / "dvc.yaml")["stages"]
 
     def _make(self, shards: Sequence[Path]) -> None:
-        folder = self.folder
+        folder = self.folder.with_name(f"{self.folder.name}.tmp")
+        remove(folder)
         subprocess.run(["git", "clone", "-q", ".", str(folder)], check=True)
         source = folder / "shards"
         source.mkdir()
@@ -130,8 +132,9 @@ class Clone:
         yaml = YAML()
         params = yaml.load(path)
         merge(params, SETTINGS)
-        params["data"]["webdataset"]["train"] = str(source)
+        params["data"]["webdataset"]["train"] = source.name
         yaml.dump(params, path)
+        folder.rename(self.folder)
 
     def run(self, stage: str, *, processes: int) -> dict[str, Any]:
         """Run a stage whose outs are not there.
@@ -157,8 +160,9 @@ class Clone:
             done = subprocess.run(
                 command, cwd=self.folder, env=environment, capture_output=True, text=True
             )
-            for helper in helpers:
-                helper.wait()
+            failed = [helper for helper in helpers if helper.wait()]
+        if failed:
+            raise UserError(f"{stage}: a helper failed")
         if done.returncode:
             raise UserError(f"{stage}: {done.stderr[-2000:]}")
         return {
@@ -170,9 +174,9 @@ class Clone:
             "resident": round(watch.resident),
         }
 
-    def measured(self, stage: str) -> Path:
+    def measured(self, stage: str, processes: int) -> Path:
         """The mark that a stage was measured here."""
-        return self.folder / ".scratch" / "measured" / stage
+        return self.folder / ".scratch" / "measured" / f"{stage}-{processes}"
 
     def digest(self, stage: str) -> str:
         """Of every byte of a stage's outs."""
@@ -206,9 +210,14 @@ def measured(
     """Yield a row for each number of processes that a stage runs on."""
     digests = set()
     for number in processes if stage in (*MAPS, *TRAININGS) else (1,):
+        mark = clone.measured(stage, number)
+        if mark.exists():
+            continue
         row = clone.run(stage, processes=number) | {"pictures": pictures}
         yield row | {"each": round(1e3 * row["busy"] / pictures, 3)}
         digests.add(clone.digest(stage))
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
     if stage in MAPS and len(digests) > 1:
         raise UserError(f"{stage}: two processes made other bytes than one")
 
@@ -260,16 +269,11 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         shards = write_shards(folder / "textures", given.pictures)
-        clone = Clone(folder / "codebrush", shards)
+        clone = Clone(folder / f"codebrush-{given.pictures}", shards)
         for stage in clone.stages:
-            if not clone.measured(stage).exists():
-                for row in measured(
-                    clone, stage, pictures=given.pictures, processes=given.processes
-                ):
-                    print(row, flush=True)
-                    keep(row)
-                clone.measured(stage).parent.mkdir(parents=True, exist_ok=True)
-                clone.measured(stage).touch()
+            for row in measured(clone, stage, pictures=given.pictures, processes=given.processes):
+                print(row, flush=True)
+                keep(row)
             if stage == given.until:
                 break
 

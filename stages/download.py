@@ -16,7 +16,7 @@ from pipeline.data.pairs import write_pairs
 from pipeline.data.picture_shards import write_shards
 from pipeline.data.prompts import write_prompts
 from pipeline.download.intake import Intake, take_in
-from pipeline.download.looks import forget_list, shares_of_looks
+from pipeline.download.looks import forget_list, forget_looks, shares_of_looks
 from pipeline.download.pretrained import Pretrained, bring_pretrained
 from pipeline.download.rows import open_rows
 from pipeline.download.settings import Data
@@ -30,6 +30,7 @@ from pipeline.download.tally import (
     summary,
     write_report,
 )
+from pipeline.errors import UserError
 from pipeline.files import replacing, write_json, write_tsv
 from pipeline.params import SEED, load_section
 from pipeline.progress import say
@@ -51,7 +52,7 @@ def main() -> None:
             "download",
             folder,
             _Taking(folder, settings, seed=seed, opened=opened),
-            put_together=lambda taken: write(taken, settings, pretrained),
+            put_together=lambda taken: write(taken, settings, pretrained, folder=folder),
         )
 
 
@@ -98,15 +99,19 @@ class _Taking:
         # DVC deletes a stage's outs before it runs: what was fetched survives in the scratch.
         store = self.opened.enter_context(DownloadStore.open(scratch_root() / "downloads"))
         rows = self.opened.enter_context(open_rows(store.folder))
-        files = open_source(self.settings, seed=self.seed, store=store)
         intake = take_in(
-            files, self.settings, seed=self.seed, store=store, folder=self.folder, rows=rows
+            open_source(self.settings, seed=self.seed, store=store),
+            self.settings,
+            seed=self.seed,
+            store=store,
+            folder=self.folder,
+            rows=rows,
         )
         return Taken(intake, store)
 
 
-def write(taken: Taken, settings: Data, pretrained: Pretrained) -> None:
-    """Write the outs."""
+def write(taken: Taken, settings: Data, pretrained: Pretrained, *, folder: Path) -> None:
+    """Write the outs, from what was taken in by the run that has this folder."""
     intake, store = taken
     counts = data_metrics(intake)
     for line in summary(counts):
@@ -115,8 +120,12 @@ def write(taken: Taken, settings: Data, pretrained: Pretrained) -> None:
     write_json(layout.METRICS / "data.json", headlines(counts))
     write_tsv(layout.METRICS / "data.tsv", list(flat(counts)))
     check_enough(intake, min_kept=settings.min_kept)
-    with replacing(layout.IMAGES) as aside:
-        write_shards(aside, intake.pictures)
+    try:
+        with replacing(layout.IMAGES) as aside:
+            write_shards(aside, intake.pictures)
+    except UserError:
+        forget_looks(folder)  # else whoever runs it again meets them again
+        raise
     write_pairs(layout.PAIRS, intake.pairs)
     write_prompts(layout.PROMPTS, judged_prompts(intake, settings))
     bring_pretrained(pretrained, layout.PRETRAINED, store=store, http=settings.http)

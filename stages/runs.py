@@ -27,7 +27,7 @@ from pipeline.provenance import COMPUTING
 from pipeline.sealing import MANIFEST
 from stages.scratch import scratch_root
 
-# The user's own files may be very many. The stage that reads them tells them apart by itself.
+# The user's own files may be very many: no fingerprint hashes them; see `watched`.
 WATCHED = "${data.watch}"
 UNFINISHED_KEPT = 2  # runs of a stage; someone who tries three learning rates keeps the last two
 
@@ -58,6 +58,17 @@ def fingerprint(stage: str, **facts: Any) -> str:
         **facts,
     }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def watched(stage: str) -> str:
+    """What tells the user's own files from others, if the stage reads any: paths, sizes, times."""
+    if WATCHED not in read_yaml(Path("dvc.yaml"))["stages"][stage]["deps"]:
+        return ""
+    root, digest = Path(_resolved(WATCHED, read_yaml(Path("params.yaml")))), hashlib.sha256()
+    for file in sorted(p for p in root.rglob("*") if p.is_file()):
+        about = file.stat()
+        digest.update(ascii((str(file), about.st_size, about.st_mtime_ns)).encode())
+    return digest.hexdigest()
 
 
 def _device() -> list[str]:

@@ -25,7 +25,7 @@ from pipeline.params import read_yaml
 from pipeline.progress import say
 from pipeline.shares import SECONDS_BETWEEN_LOOKS, Shares, Task
 from stages.places import Place
-from stages.runs import drop_older, held, run_folder
+from stages.runs import drop_older, held, run_folder, watched
 
 SECONDS_BETWEEN_OFFERS = 5.0  # to help again: each looks at every share
 
@@ -116,12 +116,14 @@ class _Over:
 
     Clones may share a scratch folder, so its files are named after where the outs are, too.
 
-    Attributes:
+    Args:
         run: the run's folder.
         outs: of the stage.
+        made_of: what else they were made of than the run's name tells, see `watched`.
     """
 
-    def __init__(self, run: Path, outs: list[Path]) -> None:
+    def __init__(self, run: Path, outs: list[Path], made_of: str) -> None:
+        self._made_of = made_of
         where = "\0".join(str(out.resolve()) for out in outs)
         self.outs, self._place = outs, hashlib.sha256(where.encode()).hexdigest()[:8]
         self._folder = run.parent
@@ -131,7 +133,8 @@ class _Over:
     def of(cls, run: Path, stage: str) -> _Over:
         """That of a stage's run, by the run's folder."""
         listed = read_yaml(Path("dvc.yaml"))["stages"][stage]["outs"]
-        return cls(run, [Path(out if isinstance(out, str) else next(iter(out))) for out in listed])
+        outs = [Path(out if isinstance(out, str) else next(iter(out))) for out in listed]
+        return cls(run, outs, watched(stage))
 
     def holds(self) -> bool:
         """Whether the outs are those that were remembered."""
@@ -154,4 +157,5 @@ class _Over:
         return FileLock(self._folder / f"{self._place}.outs")
 
     def _made(self) -> str:
-        return json.dumps({str(out): out.stat().st_mtime_ns for out in self.outs})
+        times = {str(out): out.stat().st_mtime_ns for out in self.outs}
+        return json.dumps([times, self._made_of])

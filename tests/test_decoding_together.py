@@ -52,6 +52,12 @@ def test_helpers_that_come_early_wait_for_the_list_and_one_that_comes_late_does_
         "download: made already; remove its outs to make them again\n",
     )
     assert outs(project, "download") == made
+    (project / "annotations" / "new.txt").write_text("what the user changed", encoding="utf-8")
+    anew = start(project, *SMALL, "download", **HELPER, **shared)
+    _, error = anew.communicate(timeout=200)
+    assert anew.returncode == 0
+    assert "made already" not in error
+    assert outs(project, "download") == made
 
 
 def test_who_keeps_it_is_killed_and_the_next_goes_on_from_the_shares_that_it_and_a_helper_made(
@@ -64,7 +70,7 @@ def test_who_keeps_it_is_killed_and_the_next_goes_on_from_the_shares_that_it_and
     assert keeper.stdout.readline() == "stuck\n"
     end(start(project, *SMALL, "download", **HELPER, **shared))
     kill(keeper)
-    shares = list(tmp_path.glob("download/*/looks/0*"))
+    shares = list(tmp_path.glob("download/*/looks/" + 16 * "[0-9a-f]"))
     listed = list(tmp_path.glob("download/*/files/0*"))
     assert len(shares) == len(listed) - 1 >= 20
     # It would get stuck at the second share that it makes: there is but one left.

@@ -169,6 +169,18 @@ def test_pictures_that_are_unpacked_or_painted_again_are_known_as_the_same(tmp_p
     assert times() != before
 
 
+def test_more_files_before_them_leave_the_shares_of_others_as_they_were(
+    files: list[str], decoded: list[bytes], tmp_path: Path
+) -> None:
+    looked(files, tmp_path / "run")
+    new = [tmp_path / f"!{n:02d}.jpg" for n in range(12)]
+    for path in new:
+        path.write_bytes(encoded(paint(path.name, size=40)))
+    decoded.clear()
+    looked([*map(str, new), *files], tmp_path / "run")
+    assert len(new) <= len(decoded) < len(new) + len(files)
+
+
 def test_a_list_that_is_written_anew_leaves_helpers_without_work_and_the_shares_as_they_were(
     files: list[str], tmp_path: Path
 ) -> None:
@@ -182,4 +194,5 @@ def test_a_list_that_is_written_anew_leaves_helpers_without_work_and_the_shares_
         (old.folder / name).unlink()
     old.help(is_over=lambda: False)
     assert old.refused == {next(iter(old.tasks))}
-    assert len([*old.folder.glob("0*")]) == len(old.tasks)  # with the new one of the first block
+    made = [*old.folder.glob(16 * "[0-9a-f]")]
+    assert len(made) == len(old.tasks)  # with the new one of the first block

@@ -3,8 +3,8 @@
 #   bash docs/scale/slurm.sh
 # MAP_TASKS and TRAIN_NODES say how many take part. When the last job has ended well, `dvc commit
 # --force` tells DVC what was made. If one fails, those behind it never start: cancel them, and start
-# this again; what was made in shares is not made anew. Where nodes have no network and pictures are to
-# be fetched, run `python -m stages download` on one that has, and take it from the lists below.
+# this again; what was made in shares is not made anew. Where nodes have no network, or are too dear to
+# wait while pictures are fetched, run `python -m stages download` elsewhere, and take it from the lists.
 set -euo pipefail
 
 maps="download resize_images extract_embeddings dump_codes generate evaluate"

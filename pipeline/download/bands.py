@@ -17,7 +17,6 @@ from scipy.sparse.csgraph import connected_components
 
 from pipeline.data.on_disk import gathered
 
-BITS = 256
 CROWD = 128  # hashes with the same band, above which groups are grown instead of all compared
 AT_A_TIME = 4096  # hashes that are copied
 BLOCK = 16  # members of a growing group that the others are compared with at a time

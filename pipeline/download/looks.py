@@ -2,13 +2,14 @@
 
 The one process that brings the files writes a list of them into the run's folder, in blocks; what a
 block's files are is a share of a map (`pipeline.shares`), which other processes may take. A share
-is named after all that its block says of the files, their sizes and times too: a run that was
-killed finds the shares of those that are still the same.
+is named after all that its block says of the files, their sizes and times too, and after nothing
+else: a run that was killed finds the shares of those that are still the same.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from functools import partial
@@ -26,8 +27,9 @@ from pipeline.download.dedupe import HASH_WORDS, Signatures, hash_of
 from pipeline.download.windows import SIDE, thumbnail
 from pipeline.errors import UserError
 from pipeline.files import remove
-from pipeline.shares import Shares
+from pipeline.shares import Shares, Task
 
+LOOKS = "looks"
 FINER = 8  # than the pictures' own shards: to decode takes longer than to copy
 # A share has for each file of its block such a record, and its look as a line of JSON.
 RECORD = np.dtype([("hash", np.uint64, HASH_WORDS), ("thumbnail", np.uint8, (SIDE, SIDE))])
@@ -87,6 +89,12 @@ def forget_list(folder: Path) -> None:
     remove(_listed(folder))
 
 
+def forget_looks(folder: Path) -> None:
+    """Have all decoded anew: a file changed, and its size and time do not tell."""
+    forget_list(folder)
+    remove(folder / LOOKS)
+
+
 def _listed(folder: Path) -> Path:
     return folder / "files"
 
@@ -116,16 +124,22 @@ def _write_list(files: Iterable[str], listed: Path) -> int:
 
 def _state(file: str) -> State:
     try:
-        found = Path(file).stat()
+        return _told(Path(file).stat())
     except OSError:
         return None
-    return [found.st_size, found.st_mtime_ns]
+
+
+def _told(about: os.stat_result) -> State:
+    return [about.st_size, about.st_mtime_ns]
 
 
 def _shares(folder: Path, max_pixels: int) -> Shares:
     blocks = sorted(_listed(folder).iterdir())
-    tasks = {block.name: partial(_look_at_block, block, max_pixels=max_pixels) for block in blocks}
-    return Shares(folder / "looks", tasks, "shares of pictures decoded")
+    tasks: dict[str, Task] = {
+        block.name.partition("-")[2]: partial(_look_at_block, block, max_pixels=max_pixels)
+        for block in blocks
+    }
+    return Shares(folder / LOOKS, tasks, "shares of pictures decoded")
 
 
 def _look_at_block(block: Path, to: Path, *, max_pixels: int) -> None:
@@ -136,9 +150,7 @@ def _look_at_block(block: Path, to: Path, *, max_pixels: int) -> None:
         raise UserError(f"{block}: the pictures were listed anew") from None
 
     def look(file: tuple[str, State]) -> tuple[Look, np.ndarray]:
-        found, image = _look(file[0], max_pixels)
-        if _state(file[0]) != file[1]:
-            raise UserError(f"{file[0]}: changed while it was read; run it again")
+        found, image = _look(*file, max_pixels=max_pixels)
         return found, _record(image)
 
     with to.open("wb") as stream:  # not mapped: where a disk is full, a map ends in SIGBUS
@@ -146,15 +158,32 @@ def _look_at_block(block: Path, to: Path, *, max_pixels: int) -> None:
             stream.write(record.tobytes() + json.dumps(astuple(found)).encode() + b"\n")
 
 
-def _look(file: str, max_pixels: int) -> tuple[Look, Image.Image | None]:
+def _look(file: str, listed: State, *, max_pixels: int) -> tuple[Look, Image.Image | None]:
     try:
-        data = Path(file).read_bytes()
+        data = _read_as_listed(file, listed)
         decoded = decode(data, max_pixels=max_pixels)
     except ImageError as error:
         return Look(reason=error.reason, detail=error.detail), None
     except OSError as error:
+        if _state(file) != listed:
+            raise _changed(file) from None
         return Look(reason="no_file", detail=error.strerror or "cannot be read"), None
     return Look(f"{content_name(data)}.{decoded.ending}", detail=decoded.note), decoded.image
+
+
+def _read_as_listed(file: str, listed: State) -> bytes:
+    with Path(file).open("rb") as stream:
+        before = os.fstat(stream.fileno())
+        data = stream.read()
+        after = os.fstat(stream.fileno())
+    # Who unpacks it anew meanwhile gives it the same time again, but not that of its change.
+    if _told(before) != listed or _told(after) != listed or before.st_ctime_ns != after.st_ctime_ns:
+        raise _changed(file)
+    return data
+
+
+def _changed(file: str) -> UserError:
+    return UserError(f"{file}: changed while it was read; run it again")
 
 
 def _record(image: Image.Image | None) -> np.ndarray:

@@ -120,7 +120,10 @@ def _place(rows: sqlite3.Connection, image: str, base: str | Path) -> int:
         FetchError: see `locate`.
     """
     at = locate(image, base)
-    place = at.url, os.fsencode(at.file)
+    try:
+        place = at.url, os.fsencode(at.file)
+    except UnicodeEncodeError:
+        raise FetchError("no_file", "no name for a file") from None
     rows.execute("INSERT OR IGNORE INTO place (url, path) VALUES (?, ?)", place)
     return int(the_one(rows, "SELECT place FROM place WHERE url = ? AND path = ?", *place))
 

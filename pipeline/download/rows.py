@@ -1,4 +1,4 @@
-"""The rows of a source, in a database on the disk: what the rules hold in memory knows no number.
+"""The rows of a source, in a database on the disk: the rules hold a few of them in memory.
 
 The database is SQLite's kind that has no name: the system removes the file with the process that
 made it, however that ends. One process writes it for itself alone, so there is no journal, and
@@ -7,11 +7,11 @@ nothing waits for the disk.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from itertools import starmap
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -77,7 +77,7 @@ CREATE VIEW pairs AS                -- in the words of `Pair`
 """
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_rows(folder: Path) -> Iterator[sqlite3.Connection]:
     """Have the tables, empty, for as long as the body runs.
 
@@ -91,7 +91,9 @@ def open_rows(folder: Path) -> Iterator[sqlite3.Connection]:
     try:
         # Else the file is where the system has its temporary ones, which may be memory.
         place = str(folder.resolve()).replace("'", "''")
-        rows.execute(f"PRAGMA temp_store_directory = '{place}'")
+        with contextlib.suppress(UnicodeEncodeError):  # SQLite's paths are UTF-8
+            rows.execute(f"PRAGMA temp_store_directory = '{place}'")
+        rows.execute("PRAGMA temp_store = FILE")
         rows.execute(f"PRAGMA cache_size = -{CACHE}")
         rows.execute("PRAGMA journal_mode = OFF")
         rows.create_function("shuffle_key", 2, shuffle_key, deterministic=True)

@@ -62,7 +62,8 @@ class Unpacked:
             path.parent.mkdir()
         path.write_bytes(picture)
         os.utime(path, ns=(self._time, self._time))
-        self._time += 1  # each at a time of its own, lest it be taken for its neighbour
+        # Each at a time of its own, which Windows counts in 100 ns, lest it pass for its neighbour.
+        self._time += 1000
         places = find_columns(values, self.wanted)
         kept = {column: values[at] for column, at in places.items() if _is_plain(values[at])}
         self._keep(self._rows, {**kept, KEY: key, IMAGE: name})
