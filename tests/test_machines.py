@@ -21,10 +21,7 @@ from tiny import ENVIRONMENT, ROOT, make_project, yaml
 
 from stages.__main__ import MACHINE, MAPS, PINNED, PREPARED
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="kills what launchers started"),
-    pytest.mark.timeout(600),  # the first test waits for every stage, each in a process of its own
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills what launchers started")
 
 STAGES = yaml.load(ROOT / "dvc.yaml")["stages"]
 BEFORE = list(STAGES)[: list(STAGES).index("dump_codes")]
