@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,15 +33,25 @@ def line(process: subprocess.Popen[str], what: str) -> None:
     assert any(what in said for said in process.stderr)
 
 
+@contextmanager
+def keeper_before_its_list(
+    project: Path, shared: dict[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    """Who keeps a download anew, and lists no pictures before the body ends."""
+    forget(project, "download")
+    downloads = Path(shared["CODEBRUSH_SCRATCH"]) / "downloads"
+    downloads.mkdir()
+    with FileLock(downloads / "lock"):
+        keeper = start(project, *SMALL, "download", **shared)
+        line(keeper, "another process is downloading")
+        yield keeper
+
+
 def test_helpers_that_come_early_wait_for_the_list_and_one_that_comes_late_does_nothing(
     project: Path, tmp_path: Path
 ) -> None:
     made, shared = outs(project, "download"), {"CODEBRUSH_SCRATCH": str(tmp_path)}
-    forget(project, "download")
-    (tmp_path / "downloads").mkdir()
-    with FileLock(tmp_path / "downloads" / "lock"):
-        keeper = start(project, *SMALL, "download", **shared)
-        line(keeper, "another process is downloading")
+    with keeper_before_its_list(project, shared) as keeper:
         helpers = [start(project, *SMALL, "download", **HELPER, **shared) for _ in range(2)]
         for helper in helpers:
             line(helper, "download: waiting for the list")
@@ -80,11 +92,7 @@ def test_who_keeps_it_is_killed_and_the_next_goes_on_from_the_shares_that_it_and
 
 def test_a_helper_goes_on_alone_when_who_keeps_it_is_killed(project: Path, tmp_path: Path) -> None:
     made, shared = outs(project, "download"), {"CODEBRUSH_SCRATCH": str(tmp_path)}
-    forget(project, "download")
-    (tmp_path / "downloads").mkdir()
-    with FileLock(tmp_path / "downloads" / "lock"):
-        keeper = start(project, *SMALL, "download", **shared)
-        line(keeper, "another process is downloading")
+    with keeper_before_its_list(project, shared) as keeper:
         helper = start(project, *SMALL, "download", **HELPER, **shared)
         line(helper, "download: waiting for the list")
         kill(keeper)
