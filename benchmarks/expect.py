@@ -22,23 +22,22 @@ from pathlib import Path
 
 import matplotlib.style
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from apps.profile import FOLDER, flags
 from apps.review.trees import Tree, find_tree
 from apps.runs import figures_of
+from benchmarks.pages import put_table, save_figure
 from pipeline.errors import UserError
 from pipeline.evaluation.plots import COLORS, FIGURE_STYLE, GAP, comparison_grid, write_png
-from pipeline.files import replacing, write_json
+from pipeline.files import write_json
 from pipeline.params import read_yaml
 from pipeline.sample import write_sample
 
 PAGE = Path("docs/expect.md")
 PICTURES = Path("docs/expect")
 MISLABELLED = Path(".scratch/mislabelled")
-TABLE = ("<!-- the table: python -m benchmarks.expect -->\n", "<!-- until here -->\n")
 SHOWN, SIDE, SCALE = 8, 64, 2  # tiles of a run's grid, their side in pixels, how large they stand
 MINUTES = {"quick": 5, "": 20, "long": 60}  # about, of two idle cores of an AMD EPYC of family 25
 
@@ -161,12 +160,7 @@ def main(arguments: Sequence[str]) -> int:
 def _write(trees: Mapping[str, Tree]) -> None:
     """The table into the page, and the pictures beside it, of the runs that are there."""
     PICTURES.mkdir(exist_ok=True)
-    text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else "".join(TABLE)
-    before, _, rest = text.partition(TABLE[0])
-    after = rest.partition(TABLE[1])[2]
-    with replacing(PAGE) as aside:
-        content = before + TABLE[0] + "\n".join(_table(trees)) + "\n" + TABLE[1] + after
-        aside.write_text(content, encoding="utf-8", newline="\n")
+    put_table(PAGE, "benchmarks.expect", "".join(f"{line}\n" for line in _table(trees)))
     drawn = {
         f"{run.pictures:,} pictures\n{MINUTES[run.profile]} minutes": _first_row(trees[run.name])
         for run in GRID
@@ -238,9 +232,7 @@ def _draw_curves(trees: Mapping[str, Tree]) -> None:
             bits.plot(steps, [row["val_bits"] for row in curve], color=color, label=label)
             bits.plot(steps, [row["bits"] for row in curve], color=color, ls=":", lw=1)
         bits.legend(title="others (dotted: learned from)")
-        drawn = io.BytesIO()
-        FigureCanvasAgg(figure).print_png(drawn, metadata={"Software": None})
-        write_png(PICTURES / "curves.png", Image.open(drawn))
+        save_figure(figure, PICTURES / "curves.png")
 
 
 def _curve(tree: Tree, stage: str) -> list[dict[str, float]]:

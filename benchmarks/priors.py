@@ -1,11 +1,13 @@
 """The priors side by side: the same codes, texts and seconds; bits, what is right, what is real.
 
-    python -m benchmarks.priors --seeds 0 1 2 --budgets 1 4
+    python -m benchmarks.priors --seeds 0 1 2 --budgets 0.25 1 4
+    python -m benchmarks.priors --families diffusion --name equal-weights --set layers=3
 
-In a finished run of the sample. Each family is trained for its own steps in params.yaml times the
-budget, for `diffusion.steps` and `pixelsnail.steps` take about equal seconds there, and draws every
-title of the sample; a diffusion also in other numbers of steps. What was trained is kept in
-`.scratch/priors`, and what was measured in docs/priors.jsonl, so an interrupted table goes on.
+In a finished run. Each family is trained for its own steps in params.yaml times the budget, for
+`diffusion.steps` and `pixelsnail.steps` take about equal seconds there, and draws every title of
+the sample, or every caption of other test pictures; a diffusion also in other numbers of steps.
+What was trained is kept in `.scratch/priors`, and what was measured in docs/priors.json, so an
+interrupted table goes on; table and figures are written into docs/priors.md and beside it.
 """
 
 from __future__ import annotations
@@ -14,61 +16,54 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import matplotlib.style
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from apps.doctor.speed import PRIORS
+from benchmarks.measure import processor
+from benchmarks.pages import put_table, save_figure
+from benchmarks.prior_judging import ByAttributes, ByLabel, Columns, find_judging
 from pipeline.codes.captioned import CaptionedCodes
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
 from pipeline.decoder import Decoder
-from pipeline.errors import UserError
-from pipeline.evaluation.attributes import attribute_accuracy
-from pipeline.evaluation.distribution import distribution
-from pipeline.evaluation.judging import fit_judge
-from pipeline.evaluation.neutral_scores import find_space
-from pipeline.evaluation.perceptual import find_lpips
+from pipeline.evaluation.plots import COLORS, FIGURE_STYLE, comparison_grid, write_png
 from pipeline.evaluation.prior_scores import picture_nats
-from pipeline.judge.pictures import REFERENCES, fresh_pictures
+from pipeline.files import write_json
 from pipeline.models.blip_reader import BlipReader
 from pipeline.models.levels import save_levels
 from pipeline.models.vqvae import VQVAE
-from pipeline.painter import Painter
+from pipeline.painter import Painter, Painting
 from pipeline.params import load_section, read_yaml, tuples
 from pipeline.priors import Prior, load_prior
 from pipeline.progress import say
-from pipeline.sample.titles import TITLES
 from pipeline.sampling_settings import GenerateSettings
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.level_codes import LevelCodes
 from pipeline.training.loop import build_accelerator, fit
 from stages import layout
 
-DRAWS = 2  # of each title
-FOUND = Path("docs/priors.jsonl")
+FOUND, PAGE, FIGURES = Path("docs/priors.json"), Path("docs/priors.md"), Path("docs/priors")
 KEPT = Path(".scratch/priors")
-# Heading, key, digits.
-COLUMNS = (
-    ("training, s", "seconds", 0),
-    ("weights, M", "weights", 2),
-    ("bits as drawn", "bits", 3),
+SHOWN = 8  # titles whose pictures stand side by side
+LEFT: Columns = (
+    ("weights, M", "weights", 2), ("training, s", "seconds", 0), ("bits as drawn", "bits", 3),
     ("one by one", "bits_one_by_one", 3),
-    ("all right", "all", 3),
-    ("count", "count", 3),
-    ("new titles", "all_unseen", 3),
-    ("KID", "kid", 2),
-    ("precision", "precision", 2),
-    ("recall", "recall", 2),
-    ("coverage", "coverage", 2),
-    ("drawing, ms a picture", "drawing", 0),
-)
+)  # fmt: skip
+RIGHT: Columns = (
+    ("KID/1000", "kid", 2), ("precision", "precision", 2), ("recall", "recall", 2),
+    ("coverage", "coverage", 2), ("ms a picture", "drawing", 0),
+)  # fmt: skip
+MIDDLE = {"sample": ByAttributes.columns}  # of other data, ByLabel's
 
 
 @dataclass(frozen=True)
@@ -78,13 +73,13 @@ class Cell:
     name: str
     family: str
     seed: int
-    budget: int
+    budget: float
     changes: Mapping[str, Any]
 
     @property
     def folder(self) -> Path:
         """Where what was trained is kept."""
-        return KEPT / f"{self.name}-{self.budget}-{self.seed}"
+        return KEPT / f"{self.name}-{self.budget:g}-{self.seed}"
 
 
 class Run:
@@ -98,29 +93,16 @@ class Run:
         cpu = torch.device("cpu")
         self.blip = BlipReader.from_pretrained(layout.BLIP)
         self.decoder = Decoder.from_pretrained(vqvae=layout.VQVAE, flow=layout.DECODER, device=cpu)
-        self.judge = fit_judge(layout.JUDGE, device=cpu)
-        space = find_space(find_lpips(layout.LPIPS), self.judge)
-        if space is None:
-            raise UserError("there is no space to compare pictures in")
-        self.space = space
-        size = load_section(layout.PARAMS, "data.sample.size", int)
-        real = fresh_pictures(
-            list(TITLES),
-            purpose=REFERENCES,
-            size=size,
-            image_size=self.vqvae.config.image_size,
-            seed=0,
-        )
-        self.real = self.space(real)
+        self.judging = find_judging(self.vqvae.config.image_size, self.codes, self.texts)
         self.settings = load_section(layout.PARAMS, "generate", GenerateSettings)
 
     def trained(self, cell: Cell) -> tuple[Prior, float]:
         """The cell's prior, and the seconds of the processor that it took."""
-        taken = cell.folder.with_suffix(".json")
+        taken = cell.folder.with_name(f"{cell.folder.name}.json")
         if not taken.exists():
             schema, task = PRIORS[cell.family]
             section = {**read_yaml(layout.PARAMS)[cell.family], **cell.changes}
-            section["steps"] *= cell.budget
+            section["steps"] = round(cell.budget * section["steps"])
             settings = schema(**tuples(section))
             shapes, began = self.vqvae.level_shapes, time.process_time()
             train, val = self.codes.of("train", views=True), self.codes.of("val")
@@ -148,18 +130,21 @@ class Run:
             taken.write_text(json.dumps(seconds), encoding="utf-8")
         return load_prior(cell.folder), json.loads(taken.read_text(encoding="utf-8"))
 
+    def painted(self, prior: Prior, steps: int) -> list[Painting]:
+        """The draws of every title."""
+        changes = {"steps": steps, "candidates": self.judging.draws}
+        settings = self.settings.model_copy(update=changes)
+        painter = Painter(self.blip, prior, self.decoder)
+        return painter.paint(list(self.judging.titles), settings, seed=1)
+
     def measured(self, cell: Cell, steps: int) -> dict[str, Any]:
         """All figures of a cell that draws in `steps`."""
         prior, seconds = self.trained(cell)
-        settings = self.settings.model_copy(update={"steps": steps, "candidates": DRAWS})
         began = time.process_time()
-        paintings = Painter(self.blip, prior, self.decoder).paint(list(TITLES), settings, seed=1)
-        drawing = 1000 * (time.process_time() - began) / (DRAWS * len(TITLES))
-        draws = np.concatenate([painting.draws for painting in paintings])
-        titles = [painting.prompt for painting in paintings for _ in painting.draws]
+        pictures = np.stack([painting.draws for painting in self.painted(prior, steps)])
+        drawing = 1000 * (time.process_time() - began) / math.prod(pictures.shape[:2])
         test, cpu = self.codes.of("test"), torch.device("cpu")
-        bits = math.log(2) * math.prod(self.codes.codes.shape[1:])
-        first = np.stack([painting.draws[0] for painting in paintings])
+        nats = math.log(2) * math.prod(self.codes.codes.shape[1:])  # in a bit for every code
         weights = sum(
             np.prod(tensor.shape)
             for level in prior.levels  # type: ignore[attr-defined]
@@ -168,42 +153,91 @@ class Run:
         return {
             "name": cell.name, "family": cell.family, "seed": cell.seed, "budget": cell.budget,
             "steps": steps, "seconds": seconds, "weights": float(weights) / 1e6,
-            "bits": float(picture_nats(prior, test, cpu, steps=steps).mean()) / bits,
-            "bits_one_by_one": float(picture_nats(prior, test, cpu, steps=None).mean()) / bits,
-            **dict(attribute_accuracy(titles, self.judge.answers(draws, titles))),
-            **dict(distribution(self.real, self.space(first), seed=0)),
-            "drawing": drawing,
+            "bits": float(picture_nats(prior, test, cpu, steps=steps).mean()) / nats,
+            "bits_one_by_one": float(picture_nats(prior, test, cpu, steps=None).mean()) / nats,
+            **self.judging.figures(pictures), "drawing": drawing,
         }  # fmt: skip
 
+    def draw_side_by_side(self, cells: Mapping[str, Cell], path: Path) -> None:
+        """Draw the first pictures of some titles: real ones, and those of each cell."""
+        titles = self.judging.titles
+        rows = [place * len(titles) // SHOWN for place in range(SHOWN)]
+        shown = {"real": self.judging.real[rows]}
+        for name, cell in cells.items():
+            painted = self.painted(self.trained(cell)[0], self.settings.steps)
+            shown[name] = np.stack([painted[row].draws[0] for row in rows])
+        captions = [titles[row] for row in rows]
+        write_png(path, comparison_grid(shown, captions, columns=SHOWN, scale=2))
 
-def table(found: Sequence[Mapping[str, Any]]) -> str:
-    """Each training and number of steps as a row: means over seeds and standard deviations."""
-    rows: dict[tuple[str, int, int], list[Mapping[str, Any]]] = {}
-    for figures in found:
-        row = (figures["name"], figures["budget"], figures["steps"])
-        rows.setdefault(row, []).append(figures)
-    lines = [
-        "| prior | budget | steps | seeds | " + " | ".join(c[0] for c in COLUMNS) + " |",
-        "| --- |" + " --- |" * (3 + len(COLUMNS)),
-    ]
-    for (name, budget, steps), group in sorted(rows.items(), key=lambda r: (r[0][1], r[0])):
-        cells = []
-        for _, key, digits in COLUMNS:
-            values = [figures[key] for figures in group]
-            spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-            cells.append(f"{mean(values):.{digits}f}{spread}")
-        shown = str(steps) if group[0]["family"] == "diffusion" else "–"
-        lines.append(f"| {name} | {budget} | {shown} | {len(group)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+
+Rows = dict[tuple[float, str, int], list[Mapping[str, Any]]]
+
+
+def _rows(found: Sequence[Mapping[str, Any]]) -> Rows:
+    """What was found, by (budget, name, steps): the seeds' figures of each."""
+    rows: Rows = {}
+    for figures in sorted(found, key=lambda f: (f["budget"], f["name"], f["steps"], f["seed"])):
+        rows.setdefault((figures["budget"], figures["name"], figures["steps"]), []).append(figures)
+    return rows
+
+
+def tables(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Each data set's table: means over seeds and standard deviations."""
+    for data in sorted({figures["data"] for figures in found}, key=lambda d: (d != "sample", d)):
+        columns = (*LEFT, *MIDDLE.get(data, ByLabel.columns), *RIGHT)
+        yield f"\n{data}:\n\n"
+        yield "| prior | budget | steps | seeds | " + " | ".join(c[0] for c in columns) + " |\n"
+        yield "| --- |" + " --- |" * (3 + len(columns)) + "\n"
+        rows = _rows([figures for figures in found if figures["data"] == data])
+        for (budget, name, steps), group in rows.items():
+            cells = []
+            for _, key, digits in columns:
+                values = [figures[key] for figures in group]
+                spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+                cells.append(f"{mean(values):.{digits}f}{spread}")
+            shown = str(steps) if group[0]["family"] == "diffusion" else "–"
+            start = f"| {name} | {budget:g} | {shown} | {len(group)} | "
+            yield start + " | ".join(cells) + " |\n"
+    yield "\n"
+
+
+def draw_curves(found: Sequence[Mapping[str, Any]], *, steps: int, path: Path) -> None:
+    """Draw the sample's figures against the seconds of training; bars are deviations over seeds.
+
+    Args:
+        steps: in which a diffusion draws.
+    """
+    panels = (("All right", "all"), ("KID/1000", "kid"), ("Coverage", "coverage"))
+    sample = [f for f in found if f["data"] == "sample" and f["name"] == f["family"]]
+    with matplotlib.style.context(["default", FIGURE_STYLE]):
+        figure = Figure(figsize=(11, 3.6), layout="constrained")
+        for axes, (title, key) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+            axes.set(title=title, xlabel="seconds of a core", xscale="log")
+            for color, family in zip(COLORS, PRIORS, strict=False):
+                of_family = [f for f in sample if f["family"] == family]
+                groups = [
+                    group
+                    for (_, _, drawn_in), group in _rows(of_family).items()
+                    if family != "diffusion" or drawn_in == steps
+                ]
+                axes.errorbar(
+                    [mean(f["seconds"] for f in group) for group in groups],
+                    [mean(f[key] for f in group) for group in groups],
+                    [stdev(f[key] for f in group) if len(group) > 1 else 0 for group in groups],
+                    fmt="o-", capsize=3, color=color, label=family,
+                )  # fmt: skip
+            axes.legend()
+        save_figure(figure, path)
 
 
 def main() -> None:
-    """Measure what is missing, then print the table of all."""
+    """Measure what is missing, then write the table of all, curves and pictures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
+    parser.add_argument("--data", default="sample", help="what this folder's data are called")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--budgets", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--budgets", type=float, nargs="+", default=[1, 4])
     parser.add_argument("--families", nargs="+", choices=list(PRIORS), default=list(PRIORS))
     parser.add_argument("--steps", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--name", default="", help="of a variant, which --set makes")
@@ -211,25 +245,30 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(load_section(layout.PARAMS, "threads", int))
     changes = {key: json.loads(value) for key, _, value in (s.partition("=") for s in given.set)}
-    found = (
-        [json.loads(line) for line in FOUND.read_text(encoding="utf-8").splitlines()]
-        if (FOUND.exists())
-        else []
-    )
-    done = {(f["name"], f["budget"], f["seed"], f["steps"]) for f in found}
+    found = json.loads(FOUND.read_text(encoding="utf-8"))["results"] if FOUND.exists() else []
+    identity = ("data", "name", "budget", "seed", "steps")
+    done = {tuple(figures[key] for key in identity) for figures in found}
     run = Run()
     for budget in given.budgets:
         for seed in given.seeds:
             for family in given.families:
                 cell = Cell(given.name or family, family, seed, budget, changes)
                 for steps in given.steps if family == "diffusion" else given.steps[:1]:
-                    if (cell.name, budget, seed, steps) in done:
+                    if (given.data, cell.name, budget, seed, steps) in done:
                         continue
-                    found.append(run.measured(cell, steps))
-                    with FOUND.open("a", encoding="utf-8") as stream:
-                        stream.write(json.dumps(found[-1]) + "\n")
-                    say(f"{cell.folder.name}, {steps} steps: all right {found[-1]['all']:.3f}")
-    print(table(found))
+                    found.append({"data": given.data, **run.measured(cell, steps)})
+                    write_json(FOUND, {"machine": processor(), "results": found})
+                    put_table(PAGE, "benchmarks.priors", "".join(tables(found)))
+                    say(f"{cell.folder.name}, {steps} steps: KID {found[-1]['kid']:.2f}")
+    FIGURES.mkdir(exist_ok=True)
+    if any(figures["data"] == "sample" for figures in found):
+        draw_curves(found, steps=run.settings.steps, path=FIGURES / "curves.png")
+    cells = {
+        family: cell
+        for family in PRIORS
+        if (cell := Cell(family, family, given.seeds[0], given.budgets[0], {})).folder.exists()
+    }
+    run.draw_side_by_side(cells, FIGURES / f"{given.data}.png")
 
 
 if __name__ == "__main__":

@@ -37,14 +37,14 @@ import psutil
 from ruamel.yaml import YAML
 
 from benchmarks.measure import processor
+from benchmarks.pages import put_table
 from benchmarks.textures import write_shards
 from pipeline.errors import UserError
-from pipeline.files import remove, replacing, write_json
+from pipeline.files import remove, write_json
 from pipeline.params import read_yaml
 from stages.__main__ import MAPS, TRAININGS
 
 KEPT, PAGE = Path("docs/scale.json"), Path("docs/scale.md")
-TABLE = ("<!-- the table: python -m benchmarks.scale -->\n", "<!-- until here -->\n")
 COLUMNS = {
     "stage": "stage", "pictures": "pictures", "processes": "processes", "seconds": "seconds",
     "of a core": "busy", "of a core, ms a picture": "each", "anonymous MiB": "anonymous",
@@ -232,12 +232,7 @@ def keep(row: dict[str, Any]) -> None:
         [*others, row], key=lambda r: (order.index(r["stage"]), r["pictures"], r["processes"])
     )
     write_json(KEPT, {"machine": processor(), "results": rows})
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(TABLE[0])
-    after = rest.partition(TABLE[1])[2]
-    with replacing(PAGE) as aside:
-        page = f"{before}{TABLE[0]}{table(rows)}{TABLE[1]}{after}"
-        aside.write_text(page, encoding="utf-8", newline="\n")
+    put_table(PAGE, "benchmarks.scale", table(rows))
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

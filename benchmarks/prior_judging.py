@@ -1,0 +1,155 @@
+"""How drawn pictures are judged here: the sample's by what they show, others by their label.
+
+Either knows texts to be painted, and real pictures of them to compare with in LPIPS's space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from pipeline.codes.captioned import CaptionedCodes
+from pipeline.data.captioned import CaptionedImages
+from pipeline.data.embeddings import TextEmbeddings
+from pipeline.data.pixels import Pixels
+from pipeline.errors import UserError
+from pipeline.evaluation.attributes import attribute_accuracy
+from pipeline.evaluation.distribution import distribution
+from pipeline.evaluation.features import FeatureSpace
+from pipeline.evaluation.judging import fit_judge
+from pipeline.evaluation.labels import LabelClassifier, common_labels, label_accuracy
+from pipeline.evaluation.neutral_scores import find_space
+from pipeline.evaluation.perceptual import find_lpips
+from pipeline.evaluation.references import first_of_captions
+from pipeline.evaluation.settings import EvaluateSettings
+from pipeline.judge.model import Judge
+from pipeline.judge.pictures import REFERENCES, fresh_pictures
+from pipeline.params import load_section
+from pipeline.sample.titles import TITLES
+from stages import layout
+
+# Heading, key, digits.
+Columns = tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True)
+class ByAttributes:
+    """The sample's: every title, and pictures that no model has seen.
+
+    Attributes:
+        columns: of a table, those of its figures that say most.
+        titles: (P,) distinct texts to be painted.
+        draws: how many pictures of each.
+        real: (P, H, W, 3) uint8, a real picture of each.
+    """
+
+    columns: ClassVar[Columns] = (
+        ("all right", "all", 3),
+        ("count", "count", 3),
+        ("new titles", "all_unseen", 3),
+    )
+    titles: ClassVar[Sequence[str]] = TITLES
+    draws: ClassVar[int] = 2
+    judge: Judge
+    space: FeatureSpace
+    real: np.ndarray
+
+    @classmethod
+    def load(cls, image_size: int) -> ByAttributes:
+        """Of the run in this folder."""
+        judge = fit_judge(layout.JUDGE, device=torch.device("cpu"))
+        size = load_section(layout.PARAMS, "data.sample.size", int)
+        real = fresh_pictures(
+            list(TITLES), purpose=REFERENCES, size=size, image_size=image_size, seed=0
+        )
+        return cls(judge, _space(judge), real)
+
+    def figures(self, pictures: np.ndarray) -> Mapping[str, float]:
+        """What the pictures show, of what their titles say."""
+        titles = [title for title in self.titles for _ in range(self.draws)]
+        answers = self.judge.answers(pictures.reshape(-1, *pictures.shape[2:]), titles)
+        return {
+            **dict(attribute_accuracy(titles, answers)),
+            **_beside(self.space, self.space(self.real), self.space(pictures[:, 0])),
+        }
+
+
+@dataclass(frozen=True)
+class ByLabel:
+    """Any other data's: the test captions, and their own pictures.
+
+    Attributes:
+        columns, titles, draws, real: as above.
+        labels: (P,) what each title asks for.
+    """
+
+    columns: ClassVar[Columns] = (
+        ("label accuracy", "label_accuracy", 3), ("of real", "real.label_accuracy", 3),
+        ("worst label", "label_worst", 3),
+    )  # fmt: skip
+    draws: ClassVar[int] = 1
+    titles: Sequence[str]
+    labels: Sequence[str]
+    classifier: LabelClassifier
+    space: FeatureSpace
+    real: np.ndarray
+
+    @classmethod
+    def load(cls, image_size: int, codes: CaptionedCodes, texts: TextEmbeddings) -> ByLabel:
+        """Of the run in this folder."""
+        settings = load_section(layout.PARAMS, "evaluate", EvaluateSettings)
+        pixels = Pixels.open(layout.VQVAE_PIXELS, image_size)
+        train, test = codes.of("train"), codes.of("test")
+        titles = list(dict.fromkeys(pair.caption for pair in test.pairs))
+        asked = test[first_of_captions(test.pairs, titles)]
+        known, real = (
+            CaptionedImages.load(part.pairs, texts, pixels).images[torch.arange(len(part))].numpy()
+            for part in (train, asked)
+        )
+        space = _space(None)
+        of_known = [pair.main_object for pair in train.pairs]
+        kept = common_labels(
+            of_known, at_least=settings.pictures_per_label, at_most=settings.labels
+        )
+        classifier = LabelClassifier.fit(space(known), of_known, kept, seed=0)
+        labels = [pair.main_object for pair in asked.pairs]
+        return cls(titles, labels, classifier, space, real)
+
+    def figures(self, pictures: np.ndarray) -> Mapping[str, float]:
+        """Whether the pictures are told to show the label of their caption's own picture."""
+        real, made = self.space(self.real), self.space(pictures[:, 0])
+
+        def told(features: np.ndarray) -> Mapping[str, float]:
+            return dict(label_accuracy(self.classifier, features, self.labels, self.titles))
+
+        of_real = told(real)["label_accuracy"]
+        return {
+            **told(made),
+            "real.label_accuracy": of_real,
+            **_beside(self.space, real, made),
+        }
+
+
+def find_judging(
+    image_size: int, codes: CaptionedCodes, texts: TextEmbeddings
+) -> ByAttributes | ByLabel:
+    """What the finished run in this folder is judged by."""
+    if load_section(layout.PARAMS, "data.source", str) == "sample":
+        return ByAttributes.load(image_size)
+    return ByLabel.load(image_size, codes, texts)
+
+
+def _beside(space: FeatureSpace, real: np.ndarray, made: np.ndarray) -> Mapping[str, float]:
+    found = dict(distribution(real, made, seed=0))
+    return found | {key: found[key] / space.kid_unit for key in found if key.startswith("kid")}
+
+
+def _space(judge: Judge | None) -> FeatureSpace:
+    space = find_space(find_lpips(layout.LPIPS), judge)
+    if space is None:
+        raise UserError("there is no space to compare pictures in: pretrained.lpips is off")
+    return space
