@@ -1,7 +1,7 @@
 """The priors side by side: the same codes, texts and seconds; bits, what is right, what is real.
 
     python -m benchmarks.priors --seeds 0 1 2 --budgets 0.25 1 4
-    python -m benchmarks.priors --families diffusion --name equal-weights --set layers=3
+    python -m benchmarks.priors --families diffusion --name equal-weights --set layers=4
 
 In a finished run. Each family is trained for its own steps in params.yaml times the budget, for
 `diffusion.steps` and `pixelsnail.steps` take about equal seconds there, and draws every title of
