@@ -193,7 +193,7 @@ def tables(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             cells = []
             for _, key, digits in columns:
                 values = [figures[key] for figures in group]
-                spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+                spread = f" ± {stdev(values):.{digits}f}" if len(set(values)) > 1 else ""
                 cells.append(f"{mean(values):.{digits}f}{spread}")
             shown = str(steps) if group[0]["family"] == "diffusion" else "–"
             start = f"| {name} | {budget:g} | {shown} | {len(group)} | "
