@@ -45,6 +45,7 @@ class ByAttributes:
         titles: (P,) distinct texts to be painted.
         draws: how many pictures of each.
         real: (P, H, W, 3) uint8, a real picture of each.
+        features: (P, D), those of the real pictures in `space`.
     """
 
     columns: ClassVar[Columns] = (
@@ -57,6 +58,7 @@ class ByAttributes:
     judge: Judge
     space: FeatureSpace
     real: np.ndarray
+    features: np.ndarray
 
     @classmethod
     def load(cls, image_size: int) -> ByAttributes:
@@ -66,7 +68,8 @@ class ByAttributes:
         real = fresh_pictures(
             list(TITLES), purpose=REFERENCES, size=size, image_size=image_size, seed=0
         )
-        return cls(judge, _space(judge), real)
+        space = _space(judge)
+        return cls(judge, space, real, space(real))
 
     def figures(self, pictures: np.ndarray) -> Mapping[str, float]:
         """What the pictures show, of what their titles say."""
@@ -74,7 +77,7 @@ class ByAttributes:
         answers = self.judge.answers(pictures.reshape(-1, *pictures.shape[2:]), titles)
         return {
             **dict(attribute_accuracy(titles, answers)),
-            **_beside(self.space, self.space(self.real), self.space(pictures[:, 0])),
+            **_beside(self.space, self.features, self.space(pictures[:, 0])),
         }
 
 
@@ -83,7 +86,7 @@ class ByLabel:
     """Any other data's: the test captions, and their own pictures.
 
     Attributes:
-        columns, titles, draws, real: as above.
+        columns, titles, draws, real, features: as above.
         labels: (P,) what each title asks for.
     """
 
@@ -97,6 +100,7 @@ class ByLabel:
     classifier: LabelClassifier
     space: FeatureSpace
     real: np.ndarray
+    features: np.ndarray
 
     @classmethod
     def load(cls, image_size: int, codes: CaptionedCodes, texts: TextEmbeddings) -> ByLabel:
@@ -117,20 +121,19 @@ class ByLabel:
         )
         classifier = LabelClassifier.fit(space(known), of_known, kept, seed=0)
         labels = [pair.main_object for pair in asked.pairs]
-        return cls(titles, labels, classifier, space, real)
+        return cls(titles, labels, classifier, space, real, space(real))
 
     def figures(self, pictures: np.ndarray) -> Mapping[str, float]:
         """Whether the pictures are told to show the label of their caption's own picture."""
-        real, made = self.space(self.real), self.space(pictures[:, 0])
+        made = self.space(pictures[:, 0])
 
         def told(features: np.ndarray) -> Mapping[str, float]:
             return dict(label_accuracy(self.classifier, features, self.labels, self.titles))
 
-        of_real = told(real)["label_accuracy"]
         return {
             **told(made),
-            "real.label_accuracy": of_real,
-            **_beside(self.space, real, made),
+            "real.label_accuracy": told(self.features)["label_accuracy"],
+            **_beside(self.space, self.features, made),
         }
 
 

@@ -130,18 +130,19 @@ class Run:
             taken.write_text(json.dumps(seconds), encoding="utf-8")
         return load_prior(cell.folder), json.loads(taken.read_text(encoding="utf-8"))
 
-    def painted(self, prior: Prior, steps: int) -> list[Painting]:
-        """The draws of every title."""
+    def painted(self, prior: Prior, titles: Sequence[str], *, steps: int) -> list[Painting]:
+        """The draws of titles; a picture does not depend on the others."""
         changes = {"steps": steps, "candidates": self.judging.draws}
         settings = self.settings.model_copy(update=changes)
         painter = Painter(self.blip, prior, self.decoder)
-        return painter.paint(list(self.judging.titles), settings, seed=1)
+        return painter.paint(titles, settings, seed=1)
 
     def measured(self, cell: Cell, steps: int) -> dict[str, Any]:
         """All figures of a cell that draws in `steps`."""
         prior, seconds = self.trained(cell)
         began = time.process_time()
-        pictures = np.stack([painting.draws for painting in self.painted(prior, steps)])
+        painted = self.painted(prior, list(self.judging.titles), steps=steps)
+        pictures = np.stack([painting.draws for painting in painted])
         drawing = 1000 * (time.process_time() - began) / math.prod(pictures.shape[:2])
         test, cpu = self.codes.of("test"), torch.device("cpu")
         nats = math.log(2) * math.prod(self.codes.codes.shape[1:])  # in a bit for every code
@@ -160,14 +161,14 @@ class Run:
 
     def draw_side_by_side(self, cells: Mapping[str, Cell], path: Path) -> None:
         """Draw the first pictures of some titles: real ones, and those of each cell."""
-        titles = self.judging.titles
-        rows = [place * len(titles) // SHOWN for place in range(SHOWN)]
+        every = self.judging.titles
+        rows = [place * len(every) // SHOWN for place in range(SHOWN)]
+        titles = [every[row] for row in rows]
         shown = {"real": self.judging.real[rows]}
         for name, cell in cells.items():
-            painted = self.painted(self.trained(cell)[0], self.settings.steps)
-            shown[name] = np.stack([painted[row].draws[0] for row in rows])
-        captions = [titles[row] for row in rows]
-        write_png(path, comparison_grid(shown, captions, columns=SHOWN, scale=2))
+            painted = self.painted(self.trained(cell)[0], titles, steps=self.settings.steps)
+            shown[name] = np.stack([painting.draws[0] for painting in painted])
+        write_png(path, comparison_grid(shown, titles, columns=SHOWN, scale=2))
 
 
 Rows = dict[tuple[float, str, int], list[Mapping[str, Any]]]
