@@ -61,6 +61,9 @@ def paint(
     decoder_steps: Annotated[
         int | None, typer.Option(help="In which detail is drawn; 0: none is, pictures are soft.")
     ] = None,
+    decoder_guidance: Annotated[
+        float | None, typer.Option(help="How clear its shapes are made; 1: as learned.")
+    ] = None,
 ) -> None:
     """Paint prompts; settings that are not given are those that the models were judged with."""
     from apps.painting import paint_files, read_prompts
@@ -79,6 +82,7 @@ def paint(
             "candidates": candidates,
             "steps": steps,
             "decoder_steps": decoder_steps,
+            "decoder_guidance": decoder_guidance,
         },
     )
 

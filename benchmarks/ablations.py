@@ -56,6 +56,7 @@ ROWS = (
     Row("least-error", "decoder", "least error alone", ("generate.decoder_steps=0",)),
     Row("two-steps", "decoder's steps", "2", ("generate.decoder_steps=2",)),
     Row("eight-steps", "decoder's steps", "8", ("generate.decoder_steps=8",)),
+    Row("unguided", "decoder's guidance", "1", ("generate.decoder_guidance=1.0",)),
     Row("no-text-drawn", "text in the decoder", "off", ("decoder.text_dropout=1.0",)),
     Row("best-of-1", "best of n", "1", ("generate.candidates=1",)),
     Row("best-of-4", "best of n", "4", ("generate.candidates=4",)),

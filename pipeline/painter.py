@@ -253,7 +253,7 @@ class Painter:
             pictures = self.decoder.draw(
                 codes,
                 texts.pooled,
-                steps=settings.decoder_steps,
+                settings,
                 generators=[_generator(seed, "decoder", *name) for name in named],
             )
             images.extend(to_uint8(pictures).cpu().numpy())

@@ -23,11 +23,17 @@ class DrawSettings(Section):
     precision: Precision  # of the prior's weights; bf16 is faster for wide ones
 
 
-class PaintSettings(DrawSettings):
+class DetailSettings(Section):
+    """How a decoder paints what codes leave open."""
+
+    decoder_steps: int = Field(ge=0)  # of the flow decoder; 0: the least-error decoder alone
+    decoder_guidance: float = Field(ge=1)  # away from its guide; 1: as learned
+
+
+class PaintSettings(DrawSettings, DetailSettings):
     """How pictures are painted; what `generate` of params.yaml and `Painter.paint` share."""
 
     candidates: int = Field(ge=1)  # drawn for each picture; BLIP's captioner picks one
-    decoder_steps: int = Field(ge=0)  # of the flow decoder; 0: the least-error decoder alone
     batch_size: int = Field(ge=1)  # candidates drawn at a time
 
 

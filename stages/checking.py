@@ -81,14 +81,21 @@ def check_params(path: Path, own: Mapping[str, Any], *, processes: int) -> list[
                 f"{path}: {name}.max_shift = {shift}: expected less than vqvae.image_size = "
                 f"{vqvae.image_size}"
             )
-    try:
-        check_sides(
-            found["decoder"],
-            image_size=vqvae.image_size,
-            code_side=vqvae.image_size // vqvae.downsample,
+    decoder: DecoderSettings = found["decoder"]
+    for where, sizes in (("decoder", decoder), ("decoder.guide", decoder.of_guide or decoder)):
+        try:
+            check_sides(
+                sizes,
+                image_size=vqvae.image_size,
+                code_side=vqvae.image_size // vqvae.downsample,
+            )
+        except ValueError as error:
+            raise UserError(f"{path}: {where}.{error}") from None
+    if generate.decoder_guidance != 1 and decoder.of_guide is None:
+        raise UserError(
+            f"{path}: generate.decoder_guidance = {generate.decoder_guidance:g}: expected 1 where "
+            "there is no guide (decoder.guide.steps = 0)"
         )
-    except ValueError as error:
-        raise UserError(f"{path}: decoder.{error}") from None
     for name in TRAINED:
         if (batch := found[name].batch_size) % processes:
             raise UserError(

@@ -40,6 +40,7 @@ from pipeline.params import SEED, load_section
 from pipeline.priors import load_prior
 from pipeline.progress import say
 from pipeline.provenance import provenance
+from pipeline.sampling_settings import DetailSettings
 from pipeline.sealing import check_folder
 from pipeline.shares import Over, never
 from stages import layout
@@ -100,7 +101,10 @@ def judge(settings: EvaluateSettings, maps: Maps, *, seed: int) -> Findings:
     """Judge the models and pictures of this folder."""
     source = load_section(layout.PARAMS, "data.source", str)
     sample_size = load_section(layout.PARAMS, "data.sample.size", int)
-    decoder_steps = load_section(layout.PARAMS, "generate.decoder_steps", int)
+    detail = DetailSettings(
+        decoder_steps=load_section(layout.PARAMS, "generate.decoder_steps", int),
+        decoder_guidance=load_section(layout.PARAMS, "generate.decoder_guidance", float),
+    )
     steps = load_section(layout.PARAMS, "generate.steps", int)
     family = load_section(layout.PARAMS, "prior", layout.FAMILY)
     device = own_device()
@@ -116,7 +120,7 @@ def judge(settings: EvaluateSettings, maps: Maps, *, seed: int) -> Findings:
         texts=texts,
         pixels=Pixels.open(layout.VQVAE_PIXELS, decoder.vqvae.config.image_size),
         generated=layout.GENERATED,
-        decoder_steps=decoder_steps,
+        detail=detail,
         sample_size=sample_size if source == "sample" else None,
         device=device,
         seed=seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -12,10 +13,13 @@ from pipeline.data.pairs import captioned, read_pairs
 from pipeline.data.pixels import Pixels
 from pipeline.errors import UserError
 from pipeline.files import write_tsv
+from pipeline.models.flow_decoder import FlowDecoder, save_flows
 from pipeline.models.vqvae import VQVAE
 from pipeline.params import SEED, load_section
-from pipeline.training.decoder import DecoderSettings, DecoderTask
-from pipeline.training.loop import build_accelerator, fit
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.decoder import DecoderTask
+from pipeline.training.decoder_settings import DecoderSettings
+from pipeline.training.loop import Curve, build_accelerator, fit
 from stages import layout
 from stages.resuming import checkpoints
 
@@ -33,22 +37,32 @@ def main() -> None:
         CaptionedImages.load(captioned(pairs, split), texts, pixels) for split in ("train", "val")
     )
 
-    with checkpoints("train_decoder") as saved:
+    def trained(
+        own: DecoderSettings, label: str, saved: Checkpoints, write_curve: Callable[[Curve], None]
+    ) -> FlowDecoder:
         torch.manual_seed(seed)
         try:
-            model = settings.build(vqvae)
+            model = own.build(vqvae)
         except ValueError as error:
-            raise UserError(f"{layout.PARAMS}: decoder: {error}") from None
-        task = DecoderTask(model, vqvae, train, val, settings)
+            raise UserError(f"{layout.PARAMS}: {label}: {error}") from None
         fit(
-            task,
-            settings,
+            DecoderTask(model, vqvae, train, val, own),
+            own,
             accelerator=accelerator,
             checkpoints=saved,
             seed=seed,
-            label="decoder",
-            write_curve=partial(write_tsv, layout.CURVES / "decoder.tsv"),
+            label=label,
+            write_curve=write_curve,
             by_muon=model.hidden_weights(),
         )
+        return model
+
+    with checkpoints("train_decoder") as saved:
+        guide = None
+        if settings.of_guide is not None:
+            of_guide = Checkpoints(saved.folder / "guide")
+            guide = trained(settings.of_guide, "decoder.guide", of_guide, lambda curve: None)
+        write_curve = partial(write_tsv, layout.CURVES / "decoder.tsv")
+        flow = trained(settings, "decoder", saved, write_curve)
         if accelerator.is_main_process:
-            model.save_pretrained(layout.DECODER)
+            save_flows(flow, guide, layout.DECODER)

@@ -9,6 +9,7 @@ import diffusions
 import torch
 from flows import build_flow
 
+from pipeline.models.flow_decoder import save_flows
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.vqvae import VQVAE
 from pipeline.painter_folder import ABOUT, PainterFolder
@@ -18,7 +19,7 @@ from pipeline.sampling_settings import PaintSettings
 
 SETTINGS = {
     "temperature": 1.0, "top_k": 0, "top_p": 0.9, "guidance_scale": 1.5, "candidates": 3,
-    "batch_size": 4, "decoder_steps": 2, "precision": "fp32",
+    "batch_size": 4, "decoder_steps": 2, "decoder_guidance": 2.0, "precision": "fp32",
     "steps": 3, "order": "halton", "remask_steps": 0, "guidance_ramp": 0.0,
 }  # fmt: skip
 
@@ -43,7 +44,7 @@ def write_painter(folder: Path, *, family: str = "pixelsnail", **changes) -> Pat
         level = PixelSNAIL(vqvae.level_shapes[0], 8, 16, 2, 1, 1, 8, cross_attention=True, **texts)
         torch.nn.init.normal_(level.out.weight)
         PixelSNAILPrior([level.eval()]).save_pretrained(folder / "prior")
-    build_flow(vqvae.eval()).save_pretrained(folder / "decoder")
+    save_flows(build_flow(vqvae.eval()), build_flow(vqvae, channels=(8,)), folder / "decoder")
     PainterFolder(
         parts={name: folder / name for name in ("blip", "prior", "vqvae", "decoder")},
         settings=PaintSettings(**{**SETTINGS, **changes}),

@@ -12,9 +12,10 @@ from flows import TEXT_DIM, build_flow, build_vqvae
 from pipeline.data.captioned import CaptionedImages
 from pipeline.decoder import Decoder
 from pipeline.errors import UserError
-from pipeline.models.flow_decoder import FlowDecoder
+from pipeline.models.flow_decoder import FlowDecoder, save_flows
 from pipeline.models.vqvae import VQVAE
 from pipeline.sampling.flow import integrate
+from pipeline.sampling_settings import DetailSettings
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.decoder import DecoderSettings, DecoderTask
 from pipeline.training.loop import build_accelerator, fit
@@ -24,7 +25,12 @@ SETTINGS = {
     "grad_clip": 1.0, "ema_decay": 0.5, "validate_every": 15, "patience": 0,
     "checkpoint_every": 15, "precision": "fp32", "patch": 2, "channels": (8, 16), "n_res_block": 1,
     "text_dropout": 0.1, "max_shift": 1, "time_mean": 0.0, "time_std": 1.0,
+    "guide": {"channels": (8,), "steps": 10},
 }  # fmt: skip
+
+
+def detail(steps: int, guidance: float = 1.0) -> DetailSettings:
+    return DetailSettings(decoder_steps=steps, decoder_guidance=guidance)
 
 
 def seeded(*seeds: int) -> list[torch.Generator]:
@@ -65,6 +71,57 @@ def test_the_flow_of_a_gaussian_is_followed_to_that_gaussian() -> None:
 def test_no_step_is_refused() -> None:
     with pytest.raises(ValueError, match="steps = 0"):
         integrate(lambda x, t: x, torch.zeros(1, 1), steps=0)
+
+
+def test_guidance_leads_away_from_the_guide_less_and_less_and_not_in_the_last_step() -> None:
+    def run(guidance: float, steps: int, guide_way: float = 1.0) -> tuple[float, list[float]]:
+        asked: list[float] = []
+
+        def guide(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+            asked.append(float(times[0]))
+            return torch.full_like(x, guide_way)
+
+        found = integrate(
+            lambda x, t: torch.full_like(x, 2.0),
+            torch.zeros(1, 1, dtype=torch.float64),
+            steps=steps, guide=guide, guidance=guidance,
+        )  # fmt: skip
+        return float(found), asked
+
+    found, asked = run(3.0, 4)  # the ways differ by 1: 2 of it at time 0, (3/4)² and (1/2)² of that
+    assert found == pytest.approx(2 + 2 * (1 + 9 / 16 + 1 / 4) / 4)
+    assert asked == [0.0, 0.25, 0.5]
+    assert run(3.0, 4, guide_way=2.0)[0] == pytest.approx(2)  # a guide as good leads nowhere else
+    assert run(1.0, 4) == (pytest.approx(2), [])  # and costs nothing where it has no weight
+    assert run(3.0, 1) == (pytest.approx(2), [])
+
+
+def test_the_guide_moves_pictures_and_where_there_is_none_it_is_one_line() -> None:
+    vqvae = build_vqvae()
+    flow, guide = build_flow(vqvae), build_flow(vqvae, channels=(8,))
+    codes, texts = torch.randint(16, (2, *vqvae.code_shape)), torch.randn(2, TEXT_DIM)
+
+    def drawn(decoder: Decoder, guidance: float) -> torch.Tensor:
+        return decoder.draw(codes, texts, detail(2, guidance), generators=seeded(0, 1))
+
+    plain = drawn(Decoder(vqvae, flow), 1.0)
+    assert torch.equal(plain, drawn(Decoder(vqvae, flow, guide), 1.0))
+    assert not torch.allclose(plain, drawn(Decoder(vqvae, flow, guide), 3.0), atol=1e-2)
+    torch.testing.assert_close(plain, drawn(Decoder(vqvae, flow, flow), 3.0))
+    with pytest.raises(UserError, match="decoder_guidance = 3: .*no guide") as caught:
+        drawn(Decoder(vqvae, flow), 3.0)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_guide_is_narrower_learns_for_fewer_steps_and_else_alike() -> None:
+    settings = DecoderSettings(**SETTINGS)
+    of_guide = settings.of_guide
+    assert of_guide is not None
+    assert (of_guide.channels, of_guide.steps) == ((8,), 10)
+    changed = {"channels", "steps"}
+    assert of_guide.model_dump(exclude=changed) == settings.model_dump(exclude=changed)
+    without = DecoderSettings(**{**SETTINGS, "guide": {"channels": (8,), "steps": 0}})
+    assert without.of_guide is None
 
 
 def test_a_new_one_tells_the_best_velocity_of_a_gaussian_without_structure() -> None:
@@ -169,15 +226,18 @@ def test_every_weight_learns(tmp_path) -> None:
     assert deaf == []
 
 
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
 @pytest.mark.parametrize("levels", [1, 2])
-def test_a_picture_depends_on_its_codes_text_and_generator_not_on_its_batch(levels) -> None:
+def test_a_picture_depends_on_its_codes_text_and_generator_not_on_its_batch(
+    levels, guidance
+) -> None:
     vqvae = build_vqvae(levels=levels)
-    decoder = Decoder(vqvae, build_flow(vqvae))
+    decoder = Decoder(vqvae, build_flow(vqvae), build_flow(vqvae, channels=(8,)))
     codes, texts = torch.randint(16, (5, *vqvae.code_shape)), torch.randn(5, TEXT_DIM)
-    together = decoder.draw(codes, texts, steps=3, generators=seeded(0, 1, 2, 3, 4))
-    alone = decoder.draw(codes[3:4], texts[3:4], steps=3, generators=seeded(3))
+    together = decoder.draw(codes, texts, detail(3, guidance), generators=seeded(0, 1, 2, 3, 4))
+    alone = decoder.draw(codes[3:4], texts[3:4], detail(3, guidance), generators=seeded(3))
     torch.testing.assert_close(together[3:4], alone, rtol=0, atol=1e-5)
-    other = decoder.draw(codes[3:4], texts[3:4], steps=3, generators=seeded(4))
+    other = decoder.draw(codes[3:4], texts[3:4], detail(3, guidance), generators=seeded(4))
     assert not torch.allclose(alone, other, atol=1e-2)
     assert float(together.abs().max()) <= 1
     assert torch.isfinite(together).all()
@@ -187,23 +247,36 @@ def test_without_steps_the_least_error_decoder_paints() -> None:
     vqvae = build_vqvae()
     codes, texts = torch.randint(16, (2, *vqvae.code_shape)), torch.randn(2, TEXT_DIM)
     for decoder in (Decoder(vqvae), Decoder(vqvae, build_flow(vqvae))):
-        found = decoder.draw(codes, texts, steps=0, generators=seeded(0, 1))
+        found = decoder.draw(codes, texts, detail(0), generators=seeded(0, 1))
         assert torch.equal(found, vqvae.decode(codes, texts))
     with pytest.raises(UserError, match="decoder_steps = 4: there is no flow decoder"):
-        Decoder(vqvae).draw(codes, texts, steps=4, generators=seeded(0, 1))
+        Decoder(vqvae).draw(codes, texts, detail(4), generators=seeded(0, 1))
 
 
 def test_it_comes_back_as_it_was_saved_and_refuses_another_vqvae(tmp_path) -> None:
     vqvae = build_vqvae()
-    build_flow(vqvae).save_pretrained(tmp_path / "decoder")
-    again = FlowDecoder.from_pretrained(tmp_path / "decoder")
-    assert math.isclose(float(again.scale), 0.2, rel_tol=1e-3)  # 16 bits
+    save_flows(build_flow(vqvae), build_flow(vqvae, channels=(8,)), tmp_path / "decoder")
     vqvae.save_pretrained(tmp_path / "vqvae")
-    Decoder(VQVAE.from_pretrained(tmp_path / "vqvae"), again)
+    found = Decoder.from_pretrained(
+        vqvae=tmp_path / "vqvae", flow=tmp_path / "decoder", device=torch.device("cpu")
+    )
+    again = found.flow
+    assert again is not None
+    assert math.isclose(float(again.scale), 0.2, rel_tol=1e-3)  # 16 bits
+    assert found.guide is not None
+    assert found.guide.config.channels == (8,)
+    save_flows(again, None, tmp_path / "decoder")  # nothing of the guide is left behind
+    alone = Decoder.from_pretrained(
+        vqvae=tmp_path / "vqvae", flow=tmp_path / "decoder", device=torch.device("cpu")
+    )
+    assert alone.flow is not None
+    assert alone.guide is None
     with torch.no_grad():
         next(vqvae.parameters()).add_(1e-3)
     with pytest.raises(UserError, match="another VQ-VAE; run train_decoder") as caught:
         Decoder(vqvae, again)
+    with pytest.raises(UserError, match="another VQ-VAE; run train_decoder"):
+        Decoder(vqvae, build_flow(vqvae), again)
     assert "\n" not in str(caught.value)
 
 

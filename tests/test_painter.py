@@ -26,7 +26,7 @@ from pipeline.priors.pixelsnail import PixelSNAILPrior
 
 SETTINGS = {
     "temperature": 1.0, "top_k": 0, "top_p": 0.9, "guidance_scale": 1.5, "candidates": 3,
-    "decoder_steps": 0, "batch_size": 4, "precision": "fp32",
+    "decoder_steps": 0, "decoder_guidance": 1.0, "batch_size": 4, "precision": "fp32",
     "steps": 3, "order": "halton", "remask_steps": 0, "guidance_ramp": 0.0,
 }  # fmt: skip
 

@@ -26,7 +26,10 @@ TINY = {
         **SMALL_TRAINING, "image_size": 32, "downsample": 4, "levels": 2, "n_embed": 32,
         "channel": 16, "n_res_block": 1, "res_channel": 16, "embed_dim": 8,
     },
-    "decoder": {**SMALL_TRAINING, "channels": [8, 16], "n_res_block": 1},
+    "decoder": {
+        **SMALL_TRAINING, "channels": [8, 16], "n_res_block": 1,
+        "guide": {"channels": [8, 8], "steps": 3},
+    },
     "pixelsnail": {
         **SMALL_TRAINING, "channel": 32, "n_block": 1, "n_res_block": 1, "res_channel": 16,
     },

@@ -113,9 +113,10 @@ def trainings(stage: str, params: Path) -> Iterator[Training]:
         yield Training(VQVAETask(model, known, known, vqvae), vqvae, model.hidden_weights())
     elif stage == "train_decoder":
         settings = load_section(params, "decoder", DecoderSettings)
-        decoder = settings.build(model)
-        task = DecoderTask(decoder, model.to(best_device()), known, known, settings)
-        yield Training(task, settings, decoder.hidden_weights())
+        for own in filter(None, (settings.of_guide, settings)):
+            decoder = own.build(model)
+            task = DecoderTask(decoder, model.to(best_device()), known, known, own)
+            yield Training(task, own, decoder.hidden_weights())
     else:
         schema, prior_task = PRIORS[family]
         prior_settings: Any = load_section(params, family, schema)

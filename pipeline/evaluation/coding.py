@@ -16,6 +16,7 @@ from pipeline.decoder import Decoder
 from pipeline.evaluation.maps import Arrays, Maps
 from pipeline.models.blip import Blip
 from pipeline.models.vqvae import VQVAE
+from pipeline.sampling_settings import DetailSettings
 from pipeline.seeds import derive_seed
 
 BATCH = 128
@@ -41,13 +42,19 @@ def decoded(vqvae: VQVAE, codes: Tensor, texts: Tensor) -> Tensor:
 
 
 def redrawn(
-    decoder: Decoder, codes: Tensor, texts: Tensor, *, steps: int, seed: int, first: int = 0
+    decoder: Decoder,
+    codes: Tensor,
+    texts: Tensor,
+    settings: DetailSettings,
+    *,
+    seed: int,
+    first: int = 0,
 ) -> Tensor:
     """Pictures (N, 3, H, W) in [-1, 1] that the flow decoder draws from the codes.
 
     Args:
         texts: (N, text_dim), a row for each picture.
-        steps: of the flow, at least 1.
+        settings: of at least 1 step.
         seed: a picture depends on it, on its codes and text, and on its row.
         first: the first picture's row, where these are some of more.
     """
@@ -57,7 +64,7 @@ def redrawn(
         seeds = [derive_seed(seed, first + row) for row in rows.tolist()]
         generators = [torch.Generator().manual_seed(own) for own in seeds]
         drawn = decoder.draw(
-            codes[rows].to(device), texts[rows].to(device), steps=steps, generators=generators
+            codes[rows].to(device), texts[rows].to(device), settings, generators=generators
         )
         pictures.append(drawn.cpu())
     return torch.cat(pictures)
@@ -69,14 +76,14 @@ class ThroughCodes:
 
     Attributes:
         maps: by which processes do that together.
-        steps: of the flow decoder; 0: it is not asked.
+        detail: how the flow decoder draws; without steps it is not asked.
         seed: of what it draws.
     """
 
     decoder: Decoder
     blip: Blip
     maps: Maps
-    steps: int
+    detail: DetailSettings
     seed: int
 
     def __call__(
@@ -101,9 +108,9 @@ class ThroughCodes:
         vqvae, texts = self.decoder.vqvae, some.text_embeds[:]
         codes = encoded(vqvae, some, texts)
         painted = {"least_error": to_uint8(decoded(vqvae, codes, texts)).numpy()}
-        if self.steps:
+        if self.detail.decoder_steps:
             drawn = redrawn(
-                self.decoder, codes, texts, steps=self.steps, seed=self.seed, first=rows.start
+                self.decoder, codes, texts, self.detail, seed=self.seed, first=rows.start
             )
             painted["drawn"] = to_uint8(drawn).numpy()
         return painted

@@ -136,10 +136,8 @@ def draw_reconstructions(judged: Judged, count: int, pictures: Path, *, seed: in
         "real": judged.test.images[:count].numpy(),
         "least error": to_uint8(decoded(judged.vqvae, codes, texts)).numpy(),
     }
-    for number in range(SEEDS if judged.decoder_steps else 0):
-        drawn = redrawn(
-            judged.decoder, codes, texts, steps=judged.decoder_steps, seed=seed + number
-        )
+    for number in range(SEEDS if judged.detail.decoder_steps else 0):
+        drawn = redrawn(judged.decoder, codes, texts, judged.detail, seed=seed + number)
         rows[f"drawn, seed {seed + number}"] = to_uint8(drawn).numpy()
     write_png(pictures / "reconstructions.png", comparison_grid(rows, columns=COLUMNS, scale=2))
 

@@ -20,6 +20,7 @@ from pipeline.evaluation.maps import Maps
 from pipeline.evaluation.references import first_of_captions, fresh_references, matched_references
 from pipeline.models.blip import Blip
 from pipeline.models.vqvae import VQVAE
+from pipeline.sampling_settings import DetailSettings
 
 MOST_TRAINING, MOST_TEST = 20_000, 5_000  # pictures
 
@@ -30,7 +31,7 @@ class Judged:
 
     Attributes:
         maps: by which processes judge them together.
-        decoder_steps: of the flow decoder that painted the draws; 0: the least-error one did.
+        detail: how the flow decoder painted the draws; without steps the least-error one did.
         pairs: of the test split, those without a caption too.
         train_codes, test_codes: of the pictures as they are, joined to their captioned pairs.
         train, test: the pictures that those are of, beside the embeddings of their captions.
@@ -43,7 +44,7 @@ class Judged:
     device: torch.device
     blip: Blip
     decoder: Decoder
-    decoder_steps: int
+    detail: DetailSettings
     pairs: Sequence[Pair]
     train_codes: CaptionedCodes
     test_codes: CaptionedCodes
@@ -66,7 +67,7 @@ class Judged:
         texts: TextEmbeddings,
         pixels: Pixels,
         generated: Path,
-        decoder_steps: int,
+        detail: DetailSettings,
         sample_size: int | None,
         device: torch.device,
         seed: int,
@@ -92,7 +93,7 @@ class Judged:
         )
         draws = Draws.load(generated)
         prompts = list(dict.fromkeys(draws.prompts))
-        through_codes = ThroughCodes(decoder, blip, maps, steps=decoder_steps, seed=seed)
+        through_codes = ThroughCodes(decoder, blip, maps, detail, seed=seed)
         if sample_size is not None:
             references = fresh_references(
                 prompts, through_codes, size=sample_size, image_size=size, seed=seed
@@ -114,7 +115,7 @@ class Judged:
             device=device,
             blip=blip,
             decoder=decoder,
-            decoder_steps=decoder_steps,
+            detail=detail,
             pairs=Picked(of_test, spread_rows(len(of_test), MOST_TEST).numpy()),
             train_codes=train,
             test_codes=test,

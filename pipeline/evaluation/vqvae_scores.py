@@ -41,12 +41,12 @@ def vqvae_scores(judged: Judged, *, seed: int) -> Scores:
 
     def drawn(rows: slice) -> Tensor:
         return redrawn(
-            judged.decoder, codes[rows], test.text_embeds[rows],
-            steps=judged.decoder_steps, seed=seed, first=rows.start,
+            judged.decoder, codes[rows], test.text_embeds[rows], judged.detail,
+            seed=seed, first=rows.start,
         )  # fmt: skip
 
     scores.take("psnr", _of_reconstructions(judged, "reconstructions", least_error), under="")
-    if judged.decoder_steps:
+    if judged.detail.decoder_steps:
         scores.take("redrawn", _of_reconstructions(judged, "drawn reconstructions", drawn))
     # Not what the text is worth: that takes a model trained without it (docs/ablations.md).
     captions = [pair.caption for pair in judged.test_codes.pairs]

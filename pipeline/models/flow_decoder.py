@@ -23,11 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.errors import UserError
+from pipeline.files import replacing
 from pipeline.models.flow_decoder_sizes import GROUPS, FlowDecoderConfig
 from pipeline.models.storage import fingerprint, load_model, save_model
 from pipeline.models.vqvae import VQVAE
 
 HINT = 16  # channels in which each level's codes are spread over the finest resolution
+GUIDE = "guide"  # the folder of a flow decoder's guide, inside its own
 WAVES = 64  # sines and cosines that tell the time
 
 
@@ -165,6 +167,25 @@ class FlowDecoder(nn.Module):
         """
         model = load_model(Path(folder), cls)
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def save_flows(flow: FlowDecoder, guide: FlowDecoder | None, folder: Path | str) -> None:
+    """Write a flow decoder and its guide, if it has one; `folder` appears when it is whole."""
+    with replacing(Path(folder)) as aside:
+        flow.save_pretrained(aside)
+        if guide is not None:
+            guide.save_pretrained(aside / GUIDE)
+
+
+def load_flows(folder: Path | str) -> list[FlowDecoder]:
+    """Load what `save_flows` wrote: the flow decoder, and its guide if it has one.
+
+    Raises:
+        UserError: a file is missing, damaged or of another model.
+    """
+    folder = Path(folder)
+    folders = [folder, folder / GUIDE] if (folder / GUIDE).exists() else [folder]
+    return [FlowDecoder.from_pretrained(own) for own in folders]
 
 
 class ResBlock(nn.Module):

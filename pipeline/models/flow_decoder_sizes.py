@@ -9,15 +9,17 @@ from pydantic import Field, model_validator
 from pipeline.params import Section
 
 GROUPS = 8  # of channels that are normalised together
+# Width at each resolution: image_size / patch a side, then half of that, and so on.
+Channels = Annotated[
+    tuple[Annotated[int, Field(ge=GROUPS, multiple_of=GROUPS)], ...], Field(min_length=1)
+]
 
 
 class FlowDecoderSizes(Section):
     """What the section `decoder` of params.yaml says of the model."""
 
     patch: int = Field(ge=1)  # pixels of a picture's side that become channels of one place
-    channels: tuple[Annotated[int, Field(ge=GROUPS, multiple_of=GROUPS)], ...] = Field(
-        min_length=1
-    )  # width at each resolution: image_size / patch a side, then half of that, and so on
+    channels: Channels
     n_res_block: int = Field(ge=1)  # residual blocks at each resolution, each way
 
 
