@@ -27,6 +27,7 @@ import matplotlib.style
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from apps.doctor.speed import PRIORS
 from benchmarks.measure import processor
@@ -213,7 +214,9 @@ def draw_curves(found: Sequence[Mapping[str, Any]], *, steps: int, path: Path) -
     with matplotlib.style.context(["default", FIGURE_STYLE]):
         figure = Figure(figsize=(11, 3.6), layout="constrained")
         for axes, (title, key) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-            axes.set(title=title, xlabel="seconds of a core", xscale="log")
+            axes.set(title=title, xlabel="seconds of a core")
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter(ScalarFormatter())
             for color, family in zip(COLORS, PRIORS, strict=False):
                 of_family = [f for f in sample if f["family"] == family]
                 groups = [
