@@ -91,7 +91,8 @@ def check_params(path: Path, own: Mapping[str, Any], *, processes: int) -> list[
             )
         except ValueError as error:
             raise UserError(f"{path}: {where}.{error}") from None
-    if generate.decoder_guidance != 1 and decoder.of_guide is None:
+    guided = generate.decoder_steps > 0 and generate.decoder_guidance != 1
+    if guided and decoder.of_guide is None:
         raise UserError(
             f"{path}: generate.decoder_guidance = {generate.decoder_guidance:g}: expected 1 where "
             "there is no guide (decoder.guide.steps = 0)"

@@ -81,6 +81,14 @@ def test_the_settings_that_are_committed_go_together_and_so_does_every_section(
         check_params(params, OWN, processes=5)
 
 
+@pytest.mark.parametrize("generate", [{"decoder_guidance": 1.0}, {"decoder_steps": 0}])
+def test_a_decoder_without_a_guide_is_allowed_where_none_is_asked(
+    params: Path, generate: dict[str, Any]
+) -> None:
+    without = {"guide": {"channels": [8], "steps": 0}}
+    assert checked(params, decoder=without, generate=generate) == []
+
+
 def test_a_section_that_no_stage_knows_is_named(params: Path) -> None:
     params.write_text(params.read_text() + "vqvea: {n_embed: 3}\n")
     with pytest.raises(UserError, match="vqvea: unknown section; known: seed, prior, data"):
