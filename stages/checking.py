@@ -82,13 +82,12 @@ def check_params(path: Path, own: Mapping[str, Any], *, processes: int) -> list[
                 f"{vqvae.image_size}"
             )
     decoder: DecoderSettings = found["decoder"]
-    for where, sizes in (("decoder", decoder), ("decoder.guide", decoder.of_guide or decoder)):
+    code_side = vqvae.image_size // vqvae.downsample
+    for where, sizes in (("decoder", decoder), ("decoder.guide", decoder.of_guide)):
+        if sizes is None:
+            continue
         try:
-            check_sides(
-                sizes,
-                image_size=vqvae.image_size,
-                code_side=vqvae.image_size // vqvae.downsample,
-            )
+            check_sides(sizes, image_size=vqvae.image_size, code_side=code_side)
         except ValueError as error:
             raise UserError(f"{path}: {where}.{error}") from None
     guided = generate.decoder_steps > 0 and generate.decoder_guidance != 1
