@@ -61,8 +61,8 @@ LEFT: Columns = (
     ("one by one", "bits_one_by_one", 3),
 )  # fmt: skip
 RIGHT: Columns = (
-    ("KID/1000", "kid", 2), ("precision", "precision", 2), ("recall", "recall", 2),
-    ("coverage", "coverage", 2), ("ms a picture", "drawing", 0),
+    ("FD", "fd", 0), ("KID/1000", "kid", 2), ("precision", "precision", 2),
+    ("recall", "recall", 2), ("coverage", "coverage", 2), ("ms a picture", "drawing", 0),
 )  # fmt: skip
 MIDDLE = {"sample": ByAttributes.columns}  # of other data, ByLabel's
 

@@ -63,7 +63,7 @@ SETTINGS: dict[str, Any] = {
         "projection_dim": 16, "stem_channel": 8,
     },
     "vqvae": {**SHORT, "channel": 16, "n_res_block": 1, "res_channel": 16, "n_embed": 64},
-    "decoder": {**SHORT, "channels": [8, 16]},
+    "decoder": {**SHORT, "channels": [8, 16], "guide": {"channels": [8], "steps": 20}},
     "pixelsnail": {**SHORT, "channel": 16, "n_block": 1, "n_res_block": 1, "res_channel": 16},
     "generate": {"judged_prompts": 64, "candidates": 2, "decoder_steps": 1},
     "evaluate": {"mixture_pictures": 2},
