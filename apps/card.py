@@ -12,6 +12,7 @@ from typing import Any
 
 from apps.families import UNREAD
 from apps.review.freshness import stale_stages
+from pipeline.download.pretrained import OFF
 from pipeline.errors import UserError
 from pipeline.models.storage import model_name
 from pipeline.painter_folder import PainterFolder
@@ -41,11 +42,13 @@ def model_card(run: Path, found: PainterFolder, *, size: int) -> str:
 
 def _card(run: Path, found: PainterFolder, size: int) -> Iterator[str]:
     params = run / layout.PARAMS
-    data: dict[str, Any] = read_yaml(params)["data"] if params.is_file() else {}
-    source = data.get("source")
+    known: dict[str, Any] = read_yaml(params) if params.is_file() else {}
+    source = known.get("data", {}).get("source")
+    checkpoint = known.get("pretrained", {}).get("blip") not in (None, False, OFF)
+    ours = source == SAMPLE and not checkpoint
     prior = model_name(found.parts["prior"])
     yield "---"
-    yield f"license: {'mit' if source == SAMPLE else 'other'}"
+    yield f"license: {'mit' if ours else 'other'}"
     yield "pipeline_tag: text-to-image"
     yield "library_name: codebrush"
     yield f"tags: [text-to-image, vq-vae, {prior.lower()}, blip]"
@@ -90,11 +93,13 @@ def _card(run: Path, found: PainterFolder, size: int) -> Iterator[str]:
     yield ""
     yield "## Licence"
     yield ""
-    if source == SAMPLE:
+    if ours:
         yield "MIT, like the code; no data of others went into it."
     else:
         yield "The code is MIT. Whether the models may be shared follows from the rights in the"
         yield "pictures and texts that they learned from: fill in `license` above before you share."
+    if checkpoint:
+        yield "BLIP began as a published checkpoint (`pretrained.blip`): its licence counts, too."
     yield from _made_with(run)
 
 

@@ -229,12 +229,19 @@ for name, says in {
 
 
 def main() -> None:
-    """Run a command; a user's mistake is one line and exit status 1."""
+    """Run a command; a user's mistake, or what a disk refuses, is one line and exit status 1."""
     try:
         app()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        said = str(error)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        said = f"{error.filename}: {error.strerror}"
+    else:
+        return
+    print(f"error: {said}", file=sys.stderr)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from pipeline.files import replacing
+from pipeline.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("pipeline", "stages")
@@ -94,9 +94,7 @@ def with_code_deps(text: str) -> str:
 def main() -> None:
     """Rewrite dvc.yaml."""
     path = ROOT / "dvc.yaml"
-    text = with_code_deps(path.read_text(encoding="utf-8"))
-    with replacing(path) as aside:
-        aside.write_text(text, encoding="utf-8", newline="\n")
+    write_text(path, with_code_deps(path.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

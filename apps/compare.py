@@ -21,7 +21,7 @@ from apps.review.page import Foreign, Strong, Words
 from apps.review.sections import review
 from apps.review.trees import WORKSPACE, Tree, base_of, find_tree
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import write_text
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,9 +33,9 @@ def main(arguments: Sequence[str]) -> int:
         page = review(before, after, warnings=_stale(after))
         text = markdown(page, pictures=given.pictures, rest=given.rest)
         if given.html:
-            _write(given.html, html(page))
+            write_text(given.html, html(page))
         if given.markdown:
-            _write(given.markdown, text)
+            write_text(given.markdown, text)
         else:
             print(text, end="")
     except UserError as error:
@@ -73,11 +73,6 @@ def _stale(after: Tree) -> list[Words]:
     stages = [word for found in stale for word in (", ", Foreign(found.stage))]
     told = ("⚠ ", Strong("Stale"), ", so the metrics are not of this tree: ", *stages[1:])
     return [told] if stale else []
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as aside:
-        aside.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

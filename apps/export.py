@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from apps.card import model_card
+from apps.folders import new_folder
 from pipeline import hub
 from pipeline.errors import UserError
-from pipeline.files import replacing
 from pipeline.painter_folder import ABOUT, PainterFolder
 from pipeline.sealing import check_folder
 
@@ -26,10 +26,7 @@ def export(models: Path, to: Path) -> PainterFolder:
         UserError: the models are not there or damaged, or `to` already holds something.
     """
     found = PainterFolder.read(models)
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise UserError(f"{to}: holds something already; expected a new or an empty folder")
-    with replacing(to) as aside:
-        aside.mkdir()
+    with new_folder(to) as aside:
         parts = {name: aside / part.name for name, part in found.parts.items()}
         for name, part in found.parts.items():
             shutil.copytree(part, parts[name], copy_function=shutil.copyfile)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +104,8 @@ def write_paintings(
 ) -> None:
     """Write each painting as soon as it is there, and all on one contact sheet if several are."""
     shown: list[Painting] = []
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: a file; expected a folder")
     for painting in paintings:
         out.mkdir(parents=True, exist_ok=True)  # not for what cannot be painted
         path = save(painting, out, seed=seed, facts=facts)
@@ -135,12 +139,21 @@ def own_facts(painting: Painting, *, seed: int) -> dict[str, str]:
 
 
 def save(painting: Painting, out: Path, *, seed: int, facts: Mapping[str, str]) -> Path:
-    """Write a painting's PNG, from whose facts it can be painted again; returns its path."""
+    """Write a painting's PNG, from whose facts it can be painted again; returns its path.
+
+    A picture that is there already stays: one of other settings or models gets a number.
+    """
     from pipeline.painting_files import file_name, save_png
 
     stem = file_name(painting.prompt, painting.sample).removesuffix(".png")
+    picture = io.BytesIO()
+    save_png(picture, painting.image, {**own_facts(painting, seed=seed), **facts})
     path = out / f"{stem}-seed-{seed}.png"
-    save_png(path, painting.image, {**own_facts(painting, seed=seed), **facts})
+    for number in count(2):
+        if not path.exists() or path.read_bytes() == picture.getvalue():
+            break
+        path = path.with_name(f"{stem}-seed-{seed}-{number}.png")
+    path.write_bytes(picture.getvalue())
     return path
 
 

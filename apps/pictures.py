@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from apps.folders import new_folder
 from pipeline.data.picture_shards import pictures_in, shards_in
-from pipeline.errors import UserError
-from pipeline.files import replacing
 from stages import layout
 
 
@@ -16,12 +15,9 @@ def unpack(run: Path, to: Path) -> int:
     Raises:
         UserError: there are none, one is damaged, or `to` already holds something.
     """
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise UserError(f"{to}: holds something already; expected a new or an empty folder")
     count = 0
     shards = shards_in(run / layout.IMAGES)
-    with replacing(to) as aside:
-        aside.mkdir()
+    with new_folder(to) as aside:
         for shard in shards:
             for name, data in pictures_in(shard):
                 (aside / name).write_bytes(data)

@@ -21,9 +21,10 @@ from apps.runs import read_figures
 from pipeline.errors import UserError
 from pipeline.evaluation.headlines import HEADLINES
 from pipeline.evaluation.spread import Spread
-from pipeline.files import replacing
+from pipeline.files import write_text
 
 JSON, PAGE = Path("docs/spread.json"), Path("docs/spread.md")
+OWN = [f":!{path.as_posix()}" for path in (JSON, PAGE)]  # which a run may change
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--draws", type=int, nargs="+", default=[0, 1, 2], help="of one training")
     given = parser.parse_args(arguments)
     try:
+        _check(given.seeds, given.draws)
         by_seed = [_run(f"seed-{seed}", f"seed={seed}") for seed in given.seeds]
         by_draw = [_run(f"draw-{draw}", f"generate.draw={draw}") for draw in given.draws]
     except UserError as error:
@@ -43,11 +45,19 @@ def main(arguments: Sequence[str]) -> int:
     commit = _git("rev-parse", "--short", "HEAD")
     seeds, draws = Spread.of(by_seed, commit=commit), Spread.of(by_draw, commit=commit)
     seeds.save(JSON)
-    with replacing(PAGE) as aside:
-        text = "\n".join(_page(by_seed, seeds, draws)) + "\n"
-        aside.write_text(text, encoding="utf-8", newline="\n")
+    write_text(PAGE, "\n".join(_page(by_seed, seeds, draws)) + "\n")
     print(f"written to {JSON} and {PAGE}")
     return 0
+
+
+def _check(seeds: Sequence[int], draws: Sequence[int]) -> None:
+    """Refuse what would end in no figure, or in figures of another tree than the commit's."""
+    for name, numbers in (("--seeds", seeds), ("--draws", draws)):
+        if len(set(numbers)) < 2:
+            given = " ".join(map(str, numbers))
+            raise UserError(f"{name} {given}: expected at least two numbers")
+    if changed := _git("diff", "--name-only", "HEAD", "--", ".", *OWN).splitlines():
+        raise UserError(f"{changed[0]}: not committed, and runs are kept by their commit")
 
 
 def _run(name: str, change: str) -> dict[str, float]:

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import replacing
+from pipeline.files import write_text
 from stages.__main__ import MACHINE, PINNED
 
 PAGE = Path("docs/benchmarks.md")
@@ -60,10 +60,8 @@ def main(names: list[str]) -> int:
             results[name] = json.loads(path.read_text(encoding="utf-8"))
         page = "# Benchmarks\n\nEvery ratio is of things timed side by side in one run.\n\n"
         page += "".join(section(name, results[name]) for name in NAMES if name in results)
-        with replacing(PAGE) as aside:
-            aside.write_text(page.rstrip() + "\n", encoding="utf-8")
-        with replacing(kept) as aside:
-            aside.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        write_text(PAGE, page.rstrip() + "\n")
+        write_text(kept, json.dumps(results, indent=2) + "\n")
     return 0
 
 

@@ -22,7 +22,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from apps.profile import FOLDER, flags
-from pipeline.files import replacing
+from pipeline.files import write_text
 from pipeline.params import read_yaml
 
 BUDGET = ("vqvae.steps=400", "decoder.steps=600", "pixelsnail.steps=400")
@@ -173,10 +173,7 @@ def main() -> None:
     )
     before = TABLE.read_text(encoding="utf-8") if TABLE.exists() else ""
     below = "".join(before.partition(CONCLUSIONS)[1:])
-    with replacing(TABLE) as aside:
-        aside.write_text(
-            page + table(_finished(), given.seeds, given.profile) + below, encoding="utf-8"
-        )
+    write_text(TABLE, page + table(_finished(), given.seeds, given.profile) + below)
     print(f"written to {TABLE}")
 
 

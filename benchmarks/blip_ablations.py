@@ -32,7 +32,7 @@ from pipeline.evaluation.labels import common_labels
 from pipeline.evaluation.matching import matching, retrieval
 from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.shuffling import shuffled_rows
-from pipeline.files import replacing, write_json
+from pipeline.files import write_json, write_text
 from pipeline.models.blip import Blip
 from pipeline.params import load_section, read_yaml, tuples
 from pipeline.progress import say
@@ -263,9 +263,7 @@ def write_table(path: Path, name: str, lines: str, *, steps: int, seeds: Sequenc
         f"changed. Real test pictures; means over the seeds {', '.join(map(str, seeds))} ± their "
         "standard deviation; processor seconds of one thread.\n\n"
     )
-    with replacing(path) as aside:
-        text = f"{above.rstrip()}\n\n{heading}{said}{lines}{rule}{rest}"
-        aside.write_text(text.lstrip(), encoding="utf-8")
+    write_text(path, f"{above.rstrip()}\n\n{heading}{said}{lines}{rule}{rest}".lstrip())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.evaluation.plots import write_png
-from pipeline.files import replacing
+from pipeline.files import write_text
 
 END = "<!-- until here -->\n"
 
@@ -26,9 +26,7 @@ def put_table(page: Path, command: str, table: str) -> None:
     text = page.read_text(encoding="utf-8") if page.exists() else ""
     before, _, rest = text.partition(mark)
     after = rest.partition(END)[2]
-    with replacing(page) as aside:
-        content = f"{before}{mark}{table}{END}{after}"
-        aside.write_text(content, encoding="utf-8", newline="\n")
+    write_text(page, f"{before}{mark}{table}{END}{after}")
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -75,9 +75,10 @@ class ByAttributes:
         """What the pictures show, of what their titles say."""
         titles = [title for title in self.titles for _ in range(self.draws)]
         answers = self.judge.answers(pictures.reshape(-1, *pictures.shape[2:]), titles)
+        made, unit = self.space(pictures[:, 0]), self.space.kid_unit
         return {
             **dict(attribute_accuracy(titles, answers)),
-            **_beside(self.space, self.features, self.space(pictures[:, 0])),
+            **dict(distribution(self.features, made, seed=0, kid_unit=unit)),
         }
 
 
@@ -133,7 +134,7 @@ class ByLabel:
         return {
             **told(made),
             "real.label_accuracy": told(self.features)["label_accuracy"],
-            **_beside(self.space, self.features, made),
+            **dict(distribution(self.features, made, seed=0, kid_unit=self.space.kid_unit)),
         }
 
 
@@ -144,11 +145,6 @@ def find_judging(
     if load_section(layout.PARAMS, "data.source", str) == "sample":
         return ByAttributes.load(image_size)
     return ByLabel.load(image_size, codes, texts)
-
-
-def _beside(space: FeatureSpace, real: np.ndarray, made: np.ndarray) -> Mapping[str, float]:
-    found = dict(distribution(real, made, seed=0))
-    return found | {key: found[key] / space.kid_unit for key in found if key.startswith("kid")}
 
 
 def _space(judge: Judge | None) -> FeatureSpace:

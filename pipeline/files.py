@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import UserError
+
 SIGNIFICANT_DIGITS = 6
 
 
@@ -75,6 +77,19 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text file, in the same bytes on every system.
+
+    Raises:
+        UserError: `path` is a folder.
+    """
+    path = Path(path)
+    if path.is_dir():  # `replacing` would put the file in its place
+        raise UserError(f"{path}: a folder; expected a file")
+    with replacing(path) as aside:
+        aside.write_text(text, encoding="utf-8", newline="\n")
+
+
 def write_json(path: Path | str, value: Any) -> None:
     """Write JSON for git and `dvc metrics diff`: sorted keys, six digits, finite numbers.
 
@@ -83,8 +98,7 @@ def write_json(path: Path | str, value: Any) -> None:
     """
     path = Path(path)
     text = json.dumps(_rounded(value, at=path.name), indent=2, sort_keys=True, ensure_ascii=False)
-    with replacing(path) as aside:
-        aside.write_text(text + "\n", encoding="utf-8", newline="\n")
+    write_text(path, text + "\n")
 
 
 def write_tsv(
@@ -93,13 +107,15 @@ def write_tsv(
     *,
     columns: Sequence[str] | None = None,
 ) -> None:
-    """Write rows as a tab-separated table for `dvc plots`; without `columns`, the first row's."""
-    path = Path(path)
-    columns = columns or (list(rows[0]) if rows else [])
+    """Write rows as a tab-separated table for `dvc plots`.
+
+    Args:
+        columns: None: all that a row has. Where a row has none of it, its cell is empty.
+    """
+    columns = columns or list(dict.fromkeys(name for row in rows for name in row))
     lines = ["\t".join(columns)]
-    lines += ["\t".join(_cell(_rounded(row[c], at=c)) for c in columns) for row in rows]
-    with replacing(path) as aside:
-        aside.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    lines += ["\t".join(_cell(_rounded(row.get(c, ""), at=c)) for c in columns) for row in rows]
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _cell(value: Any) -> str:

@@ -21,10 +21,10 @@ from pipeline.errors import UserError
 from pipeline.models.blip_reader import BlipReader
 from pipeline.models.vqvae import pack_levels
 from pipeline.painter_folder import PainterFolder
-from pipeline.priors import Prior, load_prior
+from pipeline.priors import Draw, Prior, load_prior
 from pipeline.progress import progress
 from pipeline.sampling.logits import OPEN
-from pipeline.sampling_settings import PaintSettings
+from pipeline.sampling_settings import DrawSettings, PaintSettings
 from pipeline.seeds import derive_seed
 
 
@@ -78,6 +78,7 @@ class Painter:
     def __init__(self, blip: BlipReader, prior: Prior, decoder: Decoder) -> None:
         self.blip, self.prior, self.decoder = blip, prior, decoder
         self.device = decoder.device
+        self._drawing: tuple[DrawSettings, Draw] | None = None
 
     @property
     def image_size(self) -> int:
@@ -166,10 +167,6 @@ class Painter:
             ValueError: a setting that cannot be.
         """
         settings = self._settings(settings, changes)
-        if settings.top_k > self.n_embed:
-            raise UserError(
-                f"top_k = {settings.top_k}: at most {self.n_embed}, the number of codes"
-            )
         if isinstance(prompts, str):
             prompts = [prompts]
         if strict:
@@ -227,7 +224,7 @@ class Painter:
         prompts = [normalise(join_surrogates(prompt)) for prompt in prompts]
         if not prompts:
             return []
-        draw = self.prior.drawing(settings)
+        draw = self._draw(settings)
         if condition is None:
             condition = self.blip.embed_texts(prompts)
         drawn = [
@@ -283,7 +280,17 @@ class Painter:
         settings = settings or self.settings
         if settings is None:
             raise ValueError("paint: expected settings, for these models came without any")
-        return PaintSettings.of(**{**settings.values_of(PaintSettings), **changes})
+        settings = PaintSettings.of(**{**settings.values_of(PaintSettings), **changes})
+        if (k := settings.top_k) > self.n_embed:
+            raise UserError(f"top_k = {k}: at most {self.n_embed}, the number of codes")
+        return settings
+
+    def _draw(self, settings: PaintSettings) -> Draw:
+        """The prior's drawing, kept while its settings stay: on a GPU it has recorded graphs."""
+        wanted = DrawSettings.of(**settings.values_of(DrawSettings))
+        if self._drawing is None or self._drawing[0] != wanted:
+            self._drawing = wanted, self.prior.drawing(wanted)
+        return self._drawing[1]
 
 
 def _generator(*parts: int | str) -> torch.Generator:

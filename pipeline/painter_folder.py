@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from pipeline import hub
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import write_text
 from pipeline.sampling_settings import PaintSettings
 from pipeline.sealing import sealed, unseal
 
@@ -66,10 +66,7 @@ class PainterFolder:
             "threads": self.threads,
             "instruction_set": self.instruction_set,
         }
-        with replacing(path) as aside:
-            aside.write_text(
-                json.dumps(sealed(entry), indent=2) + "\n", encoding="utf-8", newline="\n"
-            )
+        write_text(path, json.dumps(sealed(entry), indent=2) + "\n")
 
     @classmethod
     def read(cls, folder: Path | str) -> PainterFolder:

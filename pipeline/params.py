@@ -17,9 +17,9 @@ from pipeline.errors import UserError
 
 
 class Section(BaseModel):
-    """Base of every section's schema: strict types, no unknown keys, immutable."""
+    """Base of every section's schema: strict types, finite numbers, no unknown keys, immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @classmethod
     def of(cls, **values: Any) -> Self:

@@ -70,9 +70,8 @@ def main(arguments: list[str]) -> int:
     try:
         stage = _known(arguments)
         if PREPARED not in os.environ:
-            processes = int(os.environ.get("WORLD_SIZE", "0")) or _processes(stage)
-            _check_params(stage, processes if stage in TRAININGS else 1)
-            return _start_again(stage, 1 if "WORLD_SIZE" in os.environ else processes)
+            _check_params(stage)
+            return _start_again(stage, 1 if "WORLD_SIZE" in os.environ else _processes(stage))
         module = importlib.import_module(f"stages.{stage}")
         if "torch" in sys.modules:  # download does without the second that importing it takes
             from pipeline.devices import repeat_exactly
@@ -106,10 +105,22 @@ def _known(arguments: list[str]) -> str:
     return stage
 
 
-def _check_params(stage: str, processes: int) -> None:
+def training_processes() -> int:
+    """How many processes share a batch of each training here, as far as is known before one.
+
+    Raises:
+        UserError: CODEBRUSH_PROCESSES is no number of processes.
+    """
+    return int(os.environ.get("WORLD_SIZE", "0")) or _processes(TRAININGS[0])
+
+
+def _check_params(stage: str) -> None:
     """Check all sections of params.yaml, those of later stages too, in a fraction of a second."""
     own = {"threads": THREADS, "instruction_set": InstructionSet}
     checking: Any = importlib.import_module("stages.checking")  # by name: it is no code dep
+    # A map under torchrun may have more processes than a training will.
+    alone = stage not in TRAININGS and "WORLD_SIZE" in os.environ
+    processes = 1 if alone else training_processes()
     for line in checking.check_params(PARAMS, own, processes=processes):
         if stage == "download":
             print(line, file=sys.stderr, flush=True)
@@ -169,9 +180,9 @@ def _shortage(error: Exception) -> str | None:
 
 
 def _say(line: str, *, status: int = 1, alone: bool = False) -> int:
-    """Print the line; of several processes the first, for all, unless each may be `alone` in it."""
+    """Print the line; each machine's first process does for all there, unless one is `alone`."""
     rank = os.environ.get("RANK", "0")
-    if alone or rank == "0":
+    if alone or os.environ.get("LOCAL_RANK", "0") == "0":
         which = "" if rank == "0" else f"process {rank}: "
         print(f"error: {which}{line}", file=sys.stderr, flush=True)
     return status

@@ -96,6 +96,17 @@ def check_params(path: Path, own: Mapping[str, Any], *, processes: int) -> list[
             f"{path}: generate.decoder_guidance = {generate.decoder_guidance:g}: expected 1 where "
             "there is no guide (decoder.guide.steps = 0)"
         )
+    diffusion: DiffusionSettings = found["diffusion"]
+    if found["prior"] == "diffusion" and diffusion.uniform_share:
+        for key, value, only in (
+            ("generate.order", generate.order, "halton"),
+            ("generate.remask_steps", generate.remask_steps, 0),
+        ):
+            if value != only:
+                raise UserError(
+                    f"{path}: {key} = {value}: expected {only} where diffusion.uniform_share is "
+                    "above 0, for it draws all codes again in each step"
+                )
     for name in TRAINED:
         if (batch := found[name].batch_size) % processes:
             raise UserError(

@@ -65,7 +65,8 @@ def watched(stage: str) -> str:
     if WATCHED not in read_yaml(Path("dvc.yaml"))["stages"][stage]["deps"]:
         return ""
     root, digest = Path(_resolved(WATCHED, read_yaml(Path("params.yaml")))), hashlib.sha256()
-    for file in sorted(p for p in root.rglob("*") if p.is_file()):
+    files = [root] if root.is_file() else [p for p in root.rglob("*") if p.is_file()]
+    for file in sorted(files):
         about = file.stat()
         digest.update(ascii((str(file), about.st_size, about.st_mtime_ns)).encode())
     return digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from pipeline.data.pairs import Pair
 from pipeline.data.picture_shards import shards_in, write_shards
 from pipeline.data.pixels import Pixels
 from pipeline.data.resizing import join_shards, resize_shard
+from pipeline.files import write_tsv
 from pipeline.models.blip_checkpoint import BlipCheckpoint
 from pipeline.training.blip import BlipSettings, BlipTask
 from pipeline.training.checkpoints import Checkpoints
@@ -46,7 +48,7 @@ def settings(**changes) -> BlipSettings:
 
 
 def learn(task: BlipTask, *, saved: Path, seed: int) -> Curve:
-    """Train as the stage does, with checkpoints in the folder `saved`."""
+    """Train as the stage does, with checkpoints in the folder `saved` and the curve beside it."""
     return fit(
         task,
         task.settings,
@@ -54,7 +56,7 @@ def learn(task: BlipTask, *, saved: Path, seed: int) -> Curve:
         checkpoints=Checkpoints(saved),
         seed=seed,
         label="BLIP",
-        write_curve=lambda _: None,
+        write_curve=partial(write_tsv, saved.with_suffix(".tsv")),
         follow=task.follow,
         lr_shares=task.lr_shares(),
         by_muon=task.by_muon(),

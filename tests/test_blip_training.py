@@ -195,6 +195,7 @@ def test_a_run_killed_and_continued_ends_in_the_same_bytes(pairs, images, tmp_pa
         return trained
 
     whole = run("whole", None)
+    assert whole.resting
     with pytest.raises(KeyboardInterrupt):
         run("killed", 3)
     continued = run("killed", None)

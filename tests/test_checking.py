@@ -23,6 +23,7 @@ from stages.__main__ import THREADS, InstructionSet
 from stages.checking import SECTIONS, check_params
 
 OWN = {"threads": THREADS, "instruction_set": InstructionSet}
+MIXED = {"prior": "diffusion", "diffusion": {"uniform_share": 0.1}}  # VQ-Diffusion's process
 
 
 @pytest.fixture
@@ -61,6 +62,14 @@ def checked(params: Path, **changes: Any) -> list[str]:
         ({"evaluate": {"grid_pictures": 1}}, r"evaluate\.grid_pictures = 1"),
         ({"pixelsnail": {"kernel_size": 1}}, r"pixelsnail\.kernel_size = 1"),
         ({"vqvae": {"quantizer": "fsq", "n_embed": 100}}, r"fsq takes a power of two"),
+        (
+            {**MIXED, "generate": {"order": "confidence"}},
+            r"generate\.order = confidence: expected halton where diffusion\.uniform_share",
+        ),
+        (
+            {**MIXED, "generate": {"remask_steps": 2}},
+            r"generate\.remask_steps = 2: expected 0 where",
+        ),
         ({"pretrained": {"lpips_net": "resnet"}}, r"pretrained\.lpips_net = 'resnet'"),
     ],
 )

@@ -57,6 +57,11 @@ def test_a_setting_that_cannot_be_is_named(project):
     assert "generate.top_p = 2.0" in failures(project)[0]
 
 
+def test_a_batch_that_the_processes_here_cannot_share_is_named(project, monkeypatch):
+    monkeypatch.setenv("CODEBRUSH_PROCESSES", "5")
+    assert "5 processes share it" in failures(project)[0]
+
+
 def test_annotations_and_resources_that_are_not_there_are_named(project):
     change(
         project,

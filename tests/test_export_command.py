@@ -115,6 +115,16 @@ def test_a_card_of_others_data_claims_no_licence_and_without_a_report_no_figure(
     assert "MIT, like the code; no data of others" not in text
 
 
+def test_a_card_of_a_checkpoint_of_others_claims_no_licence(project, tmp_path):
+    write_painter(tmp_path / "run/models")
+    (tmp_path / "run/params.yaml").write_text("data: {source: sample}\npretrained: {blip: fetch}\n")
+    sharing.export(tmp_path / "run/models", tmp_path / "shared")
+    text = (tmp_path / "shared/README.md").read_text()
+    assert text.startswith("---\nlicense: other\n")
+    assert "no data of others went into it" not in text
+    assert "BLIP began as a published checkpoint" in text
+
+
 def test_figures_that_dvc_calls_stale_are_not_told(tmp_path, monkeypatch):
     write_painter(tmp_path / "run/models")
     (tmp_path / "run/metrics").mkdir()
@@ -132,6 +142,12 @@ def test_a_folder_that_holds_something_is_left_alone(project, tmp_path):
         with pytest.raises(UserError, match="holds something already"):
             sharing.export(project / "models", taken)
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_nobody_loses_the_folder_that_they_stand_in(project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="you are in it"):
+        sharing.export(project / "models", Path())
 
 
 @pytest.mark.parametrize("name", ["painter", "a/b/c", "../x", "a/..", "", "a b/c"])

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from pipeline.files import replacing, write_json, write_tsv
+from pipeline.errors import UserError
+from pipeline.files import replacing, write_json, write_text, write_tsv
 
 
 def test_a_failed_write_leaves_what_stood_there_and_nothing_else(tmp_path):
@@ -47,3 +48,15 @@ def test_a_number_that_is_not_finite_is_refused_by_name_and_nothing_is_written(t
 def test_a_table_is_one_line_a_row(tmp_path):
     write_tsv(tmp_path / "c.tsv", [{"step": 1, "loss": 0.1234567}, {"step": 2, "loss": 0.1}])
     assert (tmp_path / "c.tsv").read_text() == "step\tloss\n1\t0.123457\n2\t0.1\n"
+
+
+def test_what_a_row_has_not_is_an_empty_cell(tmp_path):
+    write_tsv(tmp_path / "c.tsv", [{"step": 1, "itm": 0.5}, {"step": 2}, {"step": 3, "lm": 1.5}])
+    assert (tmp_path / "c.tsv").read_text() == "step\titm\tlm\n1\t0.5\t\n2\t\t\n3\t\t1.5\n"
+
+
+def test_a_text_never_takes_the_place_of_a_folder(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UserError, match="a folder; expected a file"):
+        write_text(tmp_path, "page")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -96,6 +96,14 @@ def test_an_impossible_number_of_processes_is_one_line(project):
     )
 
 
+def test_a_batch_that_processes_cannot_share_ends_the_run_before_the_first_stage(project):
+    done = run(project, "download", CODEBRUSH_PROCESSES="5")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "batch_size = 48: 5 processes share it" in done.stderr
+    assert not (project / "data").exists()
+
+
 def test_a_stage_that_is_one_process_refuses_torchrun_in_one_line(project):
     done = run(project, "train_judge", WORLD_SIZE="2", RANK="0")
     assert done.returncode == 1
@@ -103,7 +111,10 @@ def test_a_stage_that_is_one_process_refuses_torchrun_in_one_line(project):
         "error: train_judge is one process; torchrun is for finetune_blip"
     )
     assert done.stderr.count("\n") == 1
-    assert run(project, "train_judge", WORLD_SIZE="2", RANK="1").stderr == ""  # the first says it
+    # The first of each machine says it.
+    assert run(project, "train_judge", WORLD_SIZE="2", RANK="1", LOCAL_RANK="1").stderr == ""
+    other = run(project, "train_judge", WORLD_SIZE="2", RANK="1", LOCAL_RANK="0")
+    assert other.stderr.startswith("error: process 1: train_judge is one process")
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,14 @@ def test_a_picture_holds_what_it_can_be_painted_again_from(run):
     assert np.array_equal(again.image, pixels)
 
 
+def test_a_picture_of_other_settings_does_not_take_the_place_of_the_first(run):
+    for guidance in ("1", "3", "1"):
+        assert run("A red square", "--seed", "7", "--guidance", guidance).exit_code == 0
+    first, second = sorted(Path("paintings").iterdir(), key=lambda path: len(path.name))
+    assert second.name == f"{first.stem}-2.png"
+    assert first.read_bytes() != second.read_bytes()
+
+
 def test_prompts_of_standard_input_are_painted_one_a_line_with_a_sheet_of_all(run):
     done = run("--file", "-", "--n", "2", input="A red square\n\n  \nA blue square\nA red square\n")
     assert done.exit_code == 0, done.output
@@ -84,6 +92,8 @@ def test_prompts_of_standard_input_are_painted_one_a_line_with_a_sheet_of_all(ru
         (["a", "--top-k", "9"], "top_k = 9: at most 8"),
         (["a", "--models", "elsewhere"], "elsewhere/painter.json: no such file"),
         (["--file", "missing.txt"], "missing.txt: No such file"),
+        (["a", "--guidance", "inf"], "guidance_scale = inf: "),
+        (["a", "--out", "models/painter.json"], "painter.json: a file; expected a folder"),
     ],
 )
 def test_what_cannot_be_painted_is_one_line_and_no_picture(run, arguments, said):

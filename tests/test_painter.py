@@ -183,6 +183,24 @@ def test_more_likeliest_codes_than_there_are_is_one_line():
         build(1).paint(["ship"], PaintSettings(**SETTINGS), top_k=9)
 
 
+def test_repainting_refuses_the_same_as_painting():
+    area = np.ones(some_picture().shape[:2], dtype=bool)
+    with pytest.raises(UserError, match="top_k = 9: at most 8"):
+        build(1).repaint(some_picture(), area, "ship", PaintSettings(**SETTINGS), top_k=9)
+
+
+def test_the_prior_is_prepared_once_for_settings_that_stay(monkeypatch):
+    painter, prepared = build(1), []
+    drawing = painter.prior.drawing
+    monkeypatch.setattr(
+        painter.prior, "drawing", lambda settings: prepared.append(settings) or drawing(settings)
+    )
+    settings = PaintSettings(**SETTINGS)
+    for guidance in (1.0, 1.0, 3.0):
+        painter.paint(["ship"], settings, guidance_scale=guidance, batch_size=len(prepared) + 1)
+    assert [settings.guidance_scale for settings in prepared] == [1.0, 3.0]
+
+
 def test_a_prior_comes_back_with_all_its_levels(tmp_path):
     prior = build(2).prior
     prior.save_pretrained(tmp_path / "prior")

@@ -46,6 +46,8 @@ def test_a_section_is_typed_and_frozen(tmp_path):
         ({"n_embed": "100000"}, "paint.n_embed = 100000: .*65536"),
         ({"n_embed": "2.5"}, "paint.n_embed = 2.5"),
         ({"n_embed": "true"}, "paint.n_embed = True"),
+        ({"lr": ".nan"}, "paint.lr = nan: .*finite"),
+        ({"lr": ".inf"}, "paint.lr = inf: .*finite"),
         ({"colour": "green"}, "paint.colour = 'green': .*'red' or 'blue'"),
         ({"lr": ""}, "paint.lr: missing"),
         ({"prompts": "[1]"}, "paint.prompts.0 = 1"),

@@ -177,6 +177,13 @@ def test_a_folder_without_a_run_is_one_line(tmp_path):
         write_report(tmp_path, tmp_path / "report.html")
 
 
+def test_a_folder_is_not_replaced_by_the_page(run, tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UserError, match="mine: a folder; expected a file"):
+        write_report(run, tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()
+
+
 def test_markdown_is_escaped_before_it_is_marked_up():
     (block,) = html_of("**<b>** and `a*b*c` 2*3*4", lambda *_: "")
     assert block == "<p><strong>&lt;b&gt;</strong> and <code>a*b*c</code> 2*3*4</p>"

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.sealing import seal_folder
 from stages.resuming import checkpoints
-from stages.runs import fingerprint
+from stages.runs import fingerprint, watched
 from stages.scratch import scratch_root
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +43,18 @@ def test_an_interrupted_run_finds_its_folder_again(project):
         raise KeyboardInterrupt
     with checkpoints("paint") as saved:
         assert (saved.folder / "state").exists()
+
+
+@pytest.mark.parametrize("watch", ["tables", "tables/mine.json"])
+def test_a_table_of_the_users_is_seen_to_change(project, watch):
+    (project / "dvc.yaml").write_text(DVC_YAML.replace("code.py,", "code.py, '${data.watch}',"))
+    (project / "params.yaml").write_text(f"data: {{watch: {watch}}}\n")
+    (project / "tables").mkdir()
+    seen = set()
+    for text in ("[]", "[1]", "[1, 2]"):
+        (project / "tables/mine.json").write_text(text)
+        seen.add(watched("paint"))
+    assert len(seen) == 3
 
 
 def test_a_finished_run_leaves_nothing(project):

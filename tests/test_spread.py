@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from apps.spread import main
 from pipeline.evaluation.spread import Difference, Spread, compare, flatten
 from pipeline.evaluation.unmeasurable import Unmeasurable
 
@@ -13,6 +17,33 @@ def test_nested_metrics_get_dotted_names_in_their_order() -> None:
     nested = {"b": 1, "a": {"x": 0.5, "deep": {"y": 2.0}}, "why": "text", "on": True, "none": None}
     assert list(flatten(nested)) == [("b", 1.0), ("a.x", 0.5), ("a.deep.y", 2.0)]
     assert dict(flatten({"x": 1.0}, before="blip.")) == {"blip.x": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changed", "said"),
+    [
+        (["--seeds", "0"], "", "--seeds 0: expected at least two numbers"),
+        (["--draws", "1", "1"], "", "--draws 1 1: expected at least two"),
+        ([], "params.yaml", "params.yaml: not committed, and runs are kept by their commit"),
+    ],
+)
+def test_what_would_end_in_no_figure_or_in_another_tree_s_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    changed: str,
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("seed: 0\n")
+    author = ["-c", "user.name=x", "-c", "user.email=x@x"]
+    for command in (["init", "-q"], ["add", "."], [*author, "commit", "-qm", "one"]):
+        subprocess.run(["git", *command], check=True)
+    if changed:
+        (tmp_path / changed).write_text("seed: 1\n")
+    assert main(arguments) == 1
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("runs", [2, 3, 5])

@@ -18,7 +18,7 @@ from pipeline.download.pretrained import FETCH, OFF
 from pipeline.errors import UserError
 from pipeline.params import read_yaml
 from stages import layout
-from stages.__main__ import THREADS, InstructionSet
+from stages.__main__ import THREADS, InstructionSet, training_processes
 from stages.checking import check_params
 
 # Trainings of the default's size were seen to hold 0.8 GB; judging holds all models at once.
@@ -35,7 +35,7 @@ def findings(root: Path) -> Iterator[Finding]:
     path = root / layout.PARAMS
     try:
         own = {"threads": THREADS, "instruction_set": InstructionSet}
-        for line in check_params(path, own, processes=1):
+        for line in check_params(path, own, processes=training_processes()):
             yield Finding("settings", line, warns=True)
         params = read_yaml(path)
     except UserError as error:

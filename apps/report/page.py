@@ -14,7 +14,7 @@ from apps.report.charts import curves, scatter
 from apps.report.markdown import html_of
 from apps.report.run import METHODS, Run, Shown
 from apps.review.page import visible
-from pipeline.files import replacing
+from pipeline.files import write_text
 from stages import layout
 
 STYLE = files("apps.report").joinpath("report.css").read_text(encoding="utf-8")
@@ -25,11 +25,9 @@ def write_report(folder: Path, out: Path) -> None:
     """Write the page of the run in `folder` to `out`.
 
     Raises:
-        UserError: the folder has no report.
+        UserError: the folder has no report, or `out` is a folder.
     """
-    text = "\n".join(page(Run(folder))) + "\n"
-    with replacing(out) as aside:
-        aside.write_text(text, encoding="utf-8", newline="\n")
+    write_text(out, "\n".join(page(Run(folder))) + "\n")
 
 
 def page(run: Run) -> Iterator[str]:

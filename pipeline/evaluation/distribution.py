@@ -30,7 +30,9 @@ SHARES = ("precision", "recall", "coverage")
 FEWEST = 40  # prompts: a jackknife's group holds two at least
 
 
-def distribution(real: np.ndarray, made: np.ndarray, *, seed: int) -> Iterator[tuple[str, float]]:
+def distribution(
+    real: np.ndarray, made: np.ndarray, *, seed: int, kid_unit: float = 1.0
+) -> Iterator[tuple[str, float]]:
     """Compare pictures with real ones of the same prompts; a painter that cheats loses somewhere.
 
     Blur raises `fd` and `kid`; pictures like no real one lower `precision`; kinds left out lower
@@ -41,6 +43,7 @@ def distribution(real: np.ndarray, made: np.ndarray, *, seed: int) -> Iterator[t
         real: (N, D) features of real pictures, one a prompt.
         made: (N, D) features of the pictures in question, of the same prompts row by row.
         seed: of the draw of the jackknife's groups.
+        kid_unit: in which KID is given.
 
     Yields:
         fd: the Fréchet distance, >= 0, biased upwards by small N (see the floor's).
@@ -72,6 +75,8 @@ def distribution(real: np.ndarray, made: np.ndarray, *, seed: int) -> Iterator[t
         if name in SHARES:  # the jackknife sees no doubt in 0 and 1
             wilson = share_interval(values)
             low, high = max(0.0, min(low, wilson[0])), min(1.0, max(high, wilson[1]))
+        if name == "kid":
+            found, low, high = (value / kid_unit for value in (found, low, high))
         yield name, found
         yield f"{name}_low", low if name == "kid" else max(0.0, low)
         yield f"{name}_high", high

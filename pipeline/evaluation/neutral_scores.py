@@ -87,7 +87,7 @@ def _distributions(
     if references.other_redrawn is not None:
         rows["redrawn"] = (real, space(references.other_redrawn))
     jobs = {
-        row: partial(_in_units, space, reference, made, seed=seed)
+        row: partial(_compared, reference, made, seed=seed, kid_unit=space.kid_unit)
         for row, (reference, made) in rows.items()
     }
     try:
@@ -101,13 +101,8 @@ def _distributions(
     scores.take("same_prompt", [("same_prompt", references.same_prompt)], under="")
 
 
-def _in_units(
-    space: FeatureSpace, reference: np.ndarray, made: np.ndarray, *, seed: int
-) -> list[Any]:
-    return [
-        (name, value / space.kid_unit if name.startswith("kid") else value)
-        for name, value in distribution(reference, made, seed=seed)
-    ]
+def _compared(reference: np.ndarray, made: np.ndarray, **how: Any) -> list[Any]:
+    return list(distribution(reference, made, **how))
 
 
 def _lpips(

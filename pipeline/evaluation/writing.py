@@ -12,7 +12,7 @@ from pipeline.evaluation.headlines import HEADLINES, better
 from pipeline.evaluation.report import report
 from pipeline.evaluation.scores import Scores
 from pipeline.evaluation.spread import Spread
-from pipeline.files import replacing, write_json, write_tsv
+from pipeline.files import replacing, write_json, write_text, write_tsv
 from pipeline.progress import say
 
 COLUMNS = ("part", "measure", "value", "low", "high", "n", "better")
@@ -54,9 +54,8 @@ def write_scores(
         every_left_out |= {f"{part}: {measure}": why for measure, why in scores.left_out.items()}
     for measure, why in sorted(every_left_out.items()):
         say(f"left out: {measure}: {why}")
-    with replacing(folder / "report.md") as aside:
-        text = report(every, every_left_out, space=space, spread=spread)
-        aside.write_text(text, encoding="utf-8", newline="\n")
+    text = report(every, every_left_out, space=space, spread=spread)
+    write_text(folder / "report.md", text)
 
 
 def write_captions(path: Path, prompts: Sequence[str], captions: Sequence[str]) -> None:

@@ -61,7 +61,7 @@ class Prior(Protocol):
         ...
 
     def nats(self, codes: Tensor, condition: TextCondition | None, *, steps: int | None) -> Tensor:
-        """The cost of given grids, exactly as they are drawn.
+        """The cost of given grids, exactly as a fixed order draws them.
 
         Args:
             codes: (B, h, w) int64, on the prior's device.

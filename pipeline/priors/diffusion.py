@@ -40,7 +40,8 @@ class DiffusionPrior(LevelPrior[MaskedDiffusion]):
 
         With a fixed order of groups the model is an autoregression over groups, within which codes
         are drawn apart: this is no bound. Where a level is drawn in less than `steps`, all its
-        codes come one by one; None: so they come on each.
+        codes come one by one; None: so they come on each. What is drawn the surest first, or by a
+        model of `uniform_share`, comes otherwise: then it is the price by this order all the same.
         """
         total = torch.zeros(len(codes), dtype=torch.float64)
         for level, grid, upper in self.by_level(codes):
