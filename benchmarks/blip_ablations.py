@@ -68,6 +68,7 @@ ROWS = (
     Row("no-changed", "negatives", "none changed", {"negatives": {"changed": 0.0}}),
     Row("no-even", "negatives", "none even", {"negatives": {"even": 0.0}}),
     Row("sure", "doubtful negatives", "weigh as others", {"doubtful_weight": 1.0}),
+    Row("shorter", "captions", "half in fewer words", {"shorter_share": 0.5}),
     Row("unbalanced", "rare kinds", "as often as they are", {"rare_below": 0.0}),
     Row("plain-views", "views", "shifts alone", {"views": PLAIN}),
     Row("patch-8", "patches", "of 8 pixels", {"patch_size": 8}),

@@ -49,7 +49,7 @@ SETTINGS = BlipSettings(
     projection_dim=256, vocab_size=30_524, max_text_length=35, caption_max_length=20, num_beams=3,
     itc_weight=1.0, itm_weight=1.0, lm_weight=1.0, match_share=1.0, passage_share=1.0,
     negatives=NegativeShares(even=1.0, hard=1.0, same_label=1.0, changed=1.0), doubtful_weight=0.0,
-    rare_below=0.1, rest_after=3, layer_decay=0.8, dropout=0.1,
+    shorter_share=0.0, rare_below=0.1, rest_after=3, layer_decay=0.8, dropout=0.1,
     stem_channel=0, muon=False,
     views=ViewSettings(max_shift=8, mirror=False, smallest_crop=0.8, jitter=0.2, soft_share=0.0),
 )  # fmt: skip

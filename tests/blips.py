@@ -32,7 +32,7 @@ SETTINGS = {
     "text_layers": 1, "heads": 2, "projection_dim": 12, "vocab_size": 120, "max_text_length": 16,
     "caption_max_length": 10, "num_beams": 1, "itc_weight": 1.0, "itm_weight": 1.0,
     "lm_weight": 1.0, "match_share": 1.0, "passage_share": 1.0, "doubtful_weight": 1.0,
-    "rare_below": 0.0, "rest_after": 0, "layer_decay": 1.0, "dropout": 0.0,
+    "shorter_share": 0.0, "rare_below": 0.0, "rest_after": 0, "layer_decay": 1.0, "dropout": 0.0,
     "stem_channel": 4, "muon": True,
     "negatives": {"even": 1.0, "hard": 1.0, "same_label": 0.0, "changed": 0.0},
     "views": {

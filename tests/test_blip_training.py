@@ -177,6 +177,27 @@ def test_it_learns_to_tell_and_to_say_what_is_in_a_picture(tmp_path):
     assert (similarity.argmax(axis=1) % 3 == np.arange(6) % 3).all()
 
 
+def test_it_can_learn_to_say_what_is_true_of_more_pictures(tmp_path):
+    pairs = write_pairs_and_pictures(tmp_path / "images", of_each=8, places=["left"])
+    for number in range(3):
+        short = pairs[number].caption.removesuffix(" on the left")
+        pairs[number] = dataclasses.replace(pairs[number], caption=short)
+    val = [dataclasses.replace(pair, split="val") for pair in pairs[:3]]
+    wanted = settings(steps=210, validate_every=70, batch_size=12, text_layers=2, shorter_share=1.0)
+    blip = wanted.start(pairs, pretrained=tmp_path / "nothing")
+    pixels = pixels_of(tmp_path / "images")
+    both = (
+        Matches.load([*pairs, *val], split, pixels=pixels, tokenizer=blip.tokenizer)
+        for split in ("train", "val")
+    )
+    learn(BlipTask(blip, *both, wanted), saved=tmp_path / "saved", seed=1)
+    blip.save(tmp_path / "blip")
+    told = Blip.from_pretrained(tmp_path / "blip").caption(
+        pixels[pixels.rows(pair.image for pair in pairs[3:9])]
+    )
+    assert told == [f"a {pair.main_object} square" for pair in pairs[3:9]]
+
+
 def test_a_run_killed_and_continued_ends_in_the_same_bytes(pairs, images, tmp_path):
     def run(name: str, stop_at: int | None) -> BlipTask:
         trained = task(pairs, images, validate_every=1, rest_after=1, steps=6, dropout=0.1)

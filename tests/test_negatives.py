@@ -10,6 +10,7 @@ from pipeline.sample.titles import TITLES, parse
 from pipeline.training.blip_data import TextTable
 from pipeline.training.blip_settings import NegativeShares
 from pipeline.training.negatives import ChangedCaptions, draw_negatives, negative_weights
+from pipeline.training.shorter import ShorterCaptions
 
 APPLES = ["Jonathan apples", "Apples", "apples Jonathan", "Red Jonathan apples", "Bosc pears"]
 NOTHING = {"even": 0.0, "hard": 0.0, "same_label": 0.0, "changed": 0.0}
@@ -96,3 +97,14 @@ def test_changed_captions_are_the_same_every_time_and_never_doubtful_ones_withou
 def test_a_set_without_captions_that_share_a_word_has_no_changed_ones(lines: list[str]):
     changed = ChangedCaptions.of(texts(lines), doubtful_weight=1.0)
     assert len(changed.draw(torch.zeros(3, dtype=torch.int64))[0]) == 0
+
+
+def test_the_shortest_caption_that_is_also_true_is_learned_by_its_share():
+    lines = ["Red Jonathan apples", "Apples", "apples", "Jonathan apples", "Bosc pears"]
+    shorter = ShorterCaptions.of(texts(lines))
+    every = torch.arange(len(lines))
+    assert shorter.draw(every, share=1.0).tolist() == [1, 1, 2, 1, 4]
+    assert shorter.draw(every, share=0.0).tolist() == every.tolist()
+    torch.manual_seed(0)
+    drawn = torch.stack([shorter.draw(every, share=0.5) for _ in range(400)])
+    assert (drawn[:, 0] == 1).float().mean() == pytest.approx(0.5, abs=0.1)

@@ -25,6 +25,7 @@ from pipeline.training.blip_views import augmented
 from pipeline.training.contrast import contrast, gather_contrast
 from pipeline.training.loop import Curve
 from pipeline.training.negatives import ChangedCaptions, draw_negatives, negative_weights
+from pipeline.training.shorter import ShorterCaptions
 
 TEMPERATURE = 0.07  # where BLIP's starts
 COLDEST, WARMEST = 0.001, 0.5
@@ -41,6 +42,7 @@ class Batch:
         pixels: (B, 3, S, S) float, normalised.
         captioned: (n,) int64, which of the B.
         captions: their texts.
+        said: what captioning is to say of them: their texts, or shorter ones that are true.
         pictures, caption_rows: (n,) int64, what they are in `matches`.
         labelled: (m,) int64, which of the B.
         passages: their texts.
@@ -51,6 +53,7 @@ class Batch:
     pixels: Tensor
     captioned: Tensor
     captions: Texts
+    said: Texts
     pictures: Tensor
     caption_rows: Tensor
     labelled: Tensor
@@ -93,7 +96,7 @@ class BlipObjectives(nn.Module):
         if "lm" not in resting:
             if self.captioner.vision_model is not self.retrieval.vision_model:
                 image_states = self.captioner.vision_model(pixels).last_hidden_state
-            figures |= self._captioning(image_states[batch.captioned], batch.captions)
+            figures |= self._captioning(image_states[batch.captioned], batch.said)
         return {name: value for name, value in figures.items() if name not in resting}
 
     def _contrast(
@@ -252,6 +255,8 @@ class BlipTask:
             ChangedCaptions.of(split.captions, doubtful_weight=settings.doubtful_weight)
             for split in (train, val)
         )
+        if settings.shorter_share:
+            self.shorter = ShorterCaptions.of(train.captions)
         self.shown = repeated(train.labels, below=settings.rare_below)
         self.rows = len(self.shown)
         self.resting: frozenset[str] = frozenset()
@@ -260,8 +265,12 @@ class BlipTask:
     def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the losses that do not rest, on views of the pictures."""
         batch = self._batch(self.train, self.train_changed, self.shown[rows])
-        views = augmented(batch.pixels, self.settings.views)
-        figures = model(dataclasses.replace(batch, pixels=views), self.resting)
+        batch = dataclasses.replace(batch, pixels=augmented(batch.pixels, self.settings.views))
+        if share := self.settings.shorter_share:
+            said = self.shorter.draw(batch.caption_rows.cpu(), share=share)
+            said_texts = self.train.captions[said].to(batch.pixels.device)
+            batch = dataclasses.replace(batch, said=said_texts)
+        figures = model(batch, self.resting)
         figures["temperature"] = self.objectives.temperature.detach().clone()  # before this step
         return self._sum(figures), figures
 
@@ -311,11 +320,13 @@ class BlipTask:
         captioned, captions = matches.captions_of.draw(pictures)
         read = torch.rand(len(pictures)) < self.settings.passage_share
         labelled, passages = matches.passages_of.draw(pictures, among=read)
+        texts = matches.captions[captions].to(device)
         pixels = self.checkpoint.pixels(matches.images[pictures].to(device))
         return Batch(
             pixels=pixels,
             captioned=captioned.to(device),
-            captions=matches.captions[captions].to(device),
+            captions=texts,
+            said=texts,
             pictures=pictures[captioned].to(device),
             caption_rows=captions.to(device),
             labelled=labelled.to(device),

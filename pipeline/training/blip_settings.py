@@ -59,6 +59,7 @@ class BlipSettings(TrainingSettings, BlipSizes):
     passage_share: float = Field(ge=0, le=1)  # of a batch's pictures matched with a passage
     negatives: NegativeShares
     doubtful_weight: float = Field(ge=0, le=1)  # of negatives that say less or more than a caption
+    shorter_share: float = Field(ge=0, le=1)  # of captions, learned as a shorter one that is true
     rare_below: float = Field(ge=0, le=1)  # share of a thing that is shown more often; 0: none
     rest_after: int = Field(ge=0)  # validations without a gain after which a loss rests; 0: never
     muon: bool  # moves hidden weights; AdamW moves the others, or all

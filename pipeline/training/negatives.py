@@ -69,7 +69,7 @@ def _words(texts: Texts) -> Tensor:
     return inside
 
 
-def _has(texts: Texts, pieces: int) -> csr_array:
+def has_pieces(texts: Texts, pieces: int) -> csr_array:
     """(texts, pieces): 1.0 where a piece stands in a text, once or more."""
     words = _words(texts)
     rows, ids = words.nonzero()[:, 0].numpy(), texts.ids[words].numpy()
@@ -137,12 +137,12 @@ class ChangedCaptions:
         every = among = np.arange(len(captions))
         if len(among) > AMONG:
             among = np.sort(generator.choice(among, AMONG, replace=False))
-        others = _has(captions[torch.from_numpy(among)], pieces)
+        others = has_pieces(captions[torch.from_numpy(among)], pieces)
         sizes = others.sum(axis=1)
         most = min(NEAREST, len(among))
         tables, weights = [], []
         for first in range(0, len(every), CHUNK):
-            part = _has(captions[torch.from_numpy(every[first : first + CHUNK])], pieces)
+            part = has_pieces(captions[torch.from_numpy(every[first : first + CHUNK])], pieces)
             shared = (part @ others.T).toarray()
             own = part.sum(axis=1)[:, None]
             less, more = shared == sizes, shared == own
