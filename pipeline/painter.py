@@ -67,7 +67,7 @@ class Around:
 
 
 class Painter:
-    """The trained models that together paint a text.
+    """The trained models that together paint a text, for one thread at a time.
 
     Attributes:
         settings: how `paint` paints unless it is told; None: it must be told.

@@ -106,7 +106,7 @@ def _known(arguments: list[str]) -> str:
 
 
 def training_processes() -> int:
-    """How many processes share a batch of each training here, as far as is known before one.
+    """How many processes share a batch of each training here.
 
     Raises:
         UserError: CODEBRUSH_PROCESSES is no number of processes.
@@ -118,9 +118,9 @@ def _check_params(stage: str) -> None:
     """Check all sections of params.yaml, those of later stages too, in a fraction of a second."""
     own = {"threads": THREADS, "instruction_set": InstructionSet}
     checking: Any = importlib.import_module("stages.checking")  # by name: it is no code dep
-    # A map under torchrun may have more processes than a training will.
-    alone = stage not in TRAININGS and "WORLD_SIZE" in os.environ
-    processes = 1 if alone else training_processes()
+    # The first stage says it for the trainings to come; a map that torchrun starts may have more.
+    first = stage == "download" and "WORLD_SIZE" not in os.environ
+    processes = training_processes() if first or stage in TRAININGS else 1
     for line in checking.check_params(PARAMS, own, processes=processes):
         if stage == "download":
             print(line, file=sys.stderr, flush=True)
