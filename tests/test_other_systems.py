@@ -131,7 +131,7 @@ def _lacking(call: ast.Call) -> set[str]:
         return {"lineterminator"} - given
     if name == "read_text":
         return {"encoding"} - given
-    if name == "write_text":
+    if name == "write_text" and isinstance(call.func, ast.Attribute):  # not pipeline.files'
         return {"encoding", "newline"} - given
     if name == "open":
         modes = [a.value for a in call.args if isinstance(a, ast.Constant)]
