@@ -105,21 +105,23 @@ def test_the_card_has_the_runs_own_figures_settings_data_and_licence(project, tm
     assert text.startswith("---\nlicense: mit\n")
 
 
+def card_of(params: str, folder: Path) -> str:
+    """The card of a run of these params that has no report."""
+    write_painter(folder / "run/models")
+    (folder / "run/params.yaml").write_text(params)
+    sharing.export(folder / "run/models", folder / "shared")
+    return (folder / "shared/README.md").read_text()
+
+
 def test_a_card_of_others_data_claims_no_licence_and_without_a_report_no_figure(project, tmp_path):
-    write_painter(tmp_path / "run/models")
-    (tmp_path / "run/params.yaml").write_text("data: {source: musti}\n")
-    sharing.export(tmp_path / "run/models", tmp_path / "shared")
-    text = (tmp_path / "shared/README.md").read_text()
+    text = card_of("data: {source: musti}\n", tmp_path)
     assert text.startswith("---\nlicense: other\n")
     assert "There is no report beside these models." in text
     assert "MIT, like the code; no data of others" not in text
 
 
 def test_a_card_of_a_checkpoint_of_others_claims_no_licence(project, tmp_path):
-    write_painter(tmp_path / "run/models")
-    (tmp_path / "run/params.yaml").write_text("data: {source: sample}\npretrained: {blip: fetch}\n")
-    sharing.export(tmp_path / "run/models", tmp_path / "shared")
-    text = (tmp_path / "shared/README.md").read_text()
+    text = card_of("data: {source: sample}\npretrained: {blip: fetch}\n", tmp_path)
     assert text.startswith("---\nlicense: other\n")
     assert "no data of others went into it" not in text
     assert "BLIP began as a published checkpoint" in text

@@ -255,8 +255,8 @@ class BlipTask:
             ChangedCaptions.of(split.captions, doubtful_weight=settings.doubtful_weight)
             for split in (train, val)
         )
-        if settings.shorter_share:
-            self.shorter = ShorterCaptions.of(train.captions)
+        share = settings.shorter_share
+        self.shorter = ShorterCaptions.of(train.captions) if share else None
         self.shown = repeated(train.labels, below=settings.rare_below)
         self.rows = len(self.shown)
         self.resting: frozenset[str] = frozenset()
@@ -266,10 +266,10 @@ class BlipTask:
         """The weighted sum of the losses that do not rest, on views of the pictures."""
         batch = self._batch(self.train, self.train_changed, self.shown[rows])
         batch = dataclasses.replace(batch, pixels=augmented(batch.pixels, self.settings.views))
-        if share := self.settings.shorter_share:
-            said = self.shorter.draw(batch.caption_rows.cpu(), share=share)
-            said_texts = self.train.captions[said].to(batch.pixels.device)
-            batch = dataclasses.replace(batch, said=said_texts)
+        if self.shorter is not None:
+            share = self.settings.shorter_share
+            said = self.train.captions[self.shorter.draw(batch.caption_rows.cpu(), share=share)]
+            batch = dataclasses.replace(batch, said=said.to(batch.pixels.device))
         figures = model(batch, self.resting)
         figures["temperature"] = self.objectives.temperature.detach().clone()  # before this step
         return self._sum(figures), figures
