@@ -203,14 +203,15 @@ def tables(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "\n"
 
 
-def draw_curves(found: Sequence[Mapping[str, Any]], *, steps: int, path: Path) -> None:
-    """Draw the sample's figures against the seconds of training; bars are deviations over seeds.
+def draw_curves(found: Sequence[Mapping[str, Any]], *, data: str, steps: int, folder: Path) -> None:
+    """Draw a data set's figures against the seconds of training; bars are deviations over seeds.
 
     Args:
         steps: in which a diffusion draws.
     """
-    panels = (("All right", "all"), ("KID/1000", "kid"), ("Coverage", "coverage"))
-    sample = [f for f in found if f["data"] == "sample" and f["name"] == f["family"]]
+    heading, told, _ = MIDDLE.get(data, ByLabel.columns)[0]
+    panels = ((heading.capitalize(), told), ("KID/1000", "kid"), ("Coverage", "coverage"))
+    plain = [f for f in found if f["data"] == data and f["name"] == f["family"]]
     with matplotlib.style.context(["default", FIGURE_STYLE]):
         figure = Figure(figsize=(11, 3.6), layout="constrained")
         for axes, (title, key) in zip(figure.subplots(1, len(panels)), panels, strict=True):
@@ -218,7 +219,7 @@ def draw_curves(found: Sequence[Mapping[str, Any]], *, steps: int, path: Path) -
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_formatter(ScalarFormatter())
             for color, family in zip(COLORS, PRIORS, strict=False):
-                of_family = [f for f in sample if f["family"] == family]
+                of_family = [f for f in plain if f["family"] == family]
                 groups = [
                     group
                     for (_, _, drawn_in), group in _rows(of_family).items()
@@ -231,7 +232,7 @@ def draw_curves(found: Sequence[Mapping[str, Any]], *, steps: int, path: Path) -
                     fmt="o-", capsize=3, color=color, label=family,
                 )  # fmt: skip
             axes.legend()
-        save_figure(figure, path)
+        save_figure(figure, folder / f"{data}-curves.png")
 
 
 def main() -> None:
@@ -265,8 +266,8 @@ def main() -> None:
                     put_table(PAGE, "benchmarks.priors", "".join(tables(found)))
                     say(f"{cell.folder.name}, {steps} steps: KID {found[-1]['kid']:.2f}")
     FIGURES.mkdir(exist_ok=True)
-    if any(figures["data"] == "sample" for figures in found):
-        draw_curves(found, steps=run.settings.steps, path=FIGURES / "curves.png")
+    for data in {figures["data"] for figures in found}:
+        draw_curves(found, data=data, steps=run.settings.steps, folder=FIGURES)
     cells = {
         family: cell
         for family in PRIORS

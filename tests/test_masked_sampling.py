@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusions import build, drawing, seeds, texts
+from tapes import record_on_tapes
 
 from pipeline.errors import UserError
 from pipeline.models.vqvae import pack_levels
@@ -72,6 +73,25 @@ def test_a_grid_depends_on_its_own_seed_alone(changes: dict, uniform_share: floa
     assert torch.equal(together[1:2], alone)
     assert not torch.equal(together[1], sampler.draw(cond[1:2], generators=seeds(4))[0])
     assert 0 <= int(together.min()) <= int(together.max()) < model.n_class
+
+
+@pytest.mark.parametrize("changes", [{}, {"order": "confidence"}, {"guidance_ramp": 0.5}])
+@pytest.mark.parametrize("uniform_share", [0.0, 0.2])
+def test_replayed_passes_draw_what_the_network_does(
+    changes: dict, uniform_share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_on_tapes(monkeypatch)
+    model, settings = build(uniform_share=uniform_share), drawing(guidance_scale=2.0, **changes)
+    sampler, sizes = MaskedSampler(model, settings), (3, 3, 2, 3)
+    for number, rows in enumerate(sizes):
+        how = {"cond": texts(rows, seed=number), "generators": seeds(*range(number, number + rows))}
+        drawn = sampler.draw(**how)
+        assert sampler.passes is not None
+        assert len(sampler.passes.recorded.recording) == 1
+        how["generators"] = seeds(*range(number, number + rows))
+        with monkeypatch.context() as plain:
+            plain.setattr("pipeline.sampling.recorded.RECORDED", ())
+            assert torch.equal(drawn, MaskedSampler(model, settings).draw(**how))
 
 
 @pytest.mark.parametrize("order", ["halton", "confidence"])

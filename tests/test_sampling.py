@@ -7,15 +7,14 @@ from collections.abc import Sequence
 import pytest
 import torch
 from diffusions import drawing
+from tapes import record_on_tapes
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from pipeline.data.condition import TextCondition
 from pipeline.models.pixelsnail import PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
 from pipeline.priors.pixelsnail import PixelSNAILPrior
-from pipeline.sampling import autoregressive, sample_codes
+from pipeline.sampling import recorded, sample_codes
 from pipeline.sampling.autoregressive import Sampler
 from pipeline.sampling.logits import guide, gumbel, keep_top_k, keep_top_p, picker
 
@@ -172,60 +171,29 @@ def test_codes_drawn_are_not_the_buffer_of_the_next() -> None:
     assert torch.equal(first, kept)
 
 
-class Tape(TorchDispatchMode):
-    """As a CUDA graph does, it keeps the operations and their very tensors, and no Python."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple] = []
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        out = operation(*args, **(kwargs or {}))
-        self.calls.append((operation, args, kwargs or {}, out))
-        return out
-
-    def replay(self) -> None:
-        for operation, args, kwargs, out in self.calls:
-            again = operation(*args, **kwargs)
-            for old, new in zip(tree_leaves(out), tree_leaves(again), strict=True):
-                if isinstance(old, Tensor) and old.data_ptr() != new.data_ptr():
-                    old.copy_(new)
-
-
-def record(steps: Sequence[autoregressive.Work]) -> list[autoregressive.Work]:
-    tapes = [Tape() for _ in steps]
-    for tape, step in zip(tapes, steps, strict=True):
-        with tape:
-            step()
-    return [tape.replay for tape in tapes]
-
-
 @pytest.mark.parametrize("switch", SWITCHES)
 def test_replayed_rows_draw_what_the_steps_do(switch: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no CUDA device here: what is recorded is what torch was asked to do."""
-    monkeypatch.setattr(autoregressive, "RECORDED", ("cpu",))
-    monkeypatch.setattr(autoregressive, "record", record)
+    record_on_tapes(monkeypatch)
     prior = build(**SWITCHES[switch])
     sampler = build_sampler(prior)
     for number in range(4):
         assert_draws(prior, sampler, number)
     assert sampler.grids is not None
-    assert len(sampler.grids.recording) == prior.shape[0]
+    assert len(sampler.grids.rows.recording) == prior.shape[0]
 
 
 def test_a_recording_that_draws_other_codes_or_fails_is_not_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(steps: Sequence[autoregressive.Work]) -> list[autoregressive.Work]:
+    def fail(steps: Sequence[recorded.Work]) -> list[recorded.Work]:
         raise RuntimeError("no graphs today")
 
     prior = build()
     for instead, words in (
-        (lambda steps: [lambda: None for _ in steps], "other codes"),
+        (lambda steps: [lambda: None for _ in steps], "other values"),
         (fail, "no graphs today"),
     ):
-        monkeypatch.setattr(autoregressive, "RECORDED", ("cpu",))
-        monkeypatch.setattr(autoregressive, "record", instead)
+        record_on_tapes(monkeypatch, instead)
         sampler = build_sampler(prior)
         for number in range(4):
             assert_draws(prior, sampler, number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -11,11 +11,8 @@ from torch import Tensor
 from pipeline.data.condition import TextCondition
 from pipeline.models.pixelsnail import Context, PixelSNAIL
 from pipeline.models.pixelsnail_cache import CachedPixelSNAIL
-from pipeline.progress import say
 from pipeline.sampling.logits import OPEN, Generators, Pick, guide, gumbel, picker
-
-Work = Callable[[], None]
-RECORDED = ("cuda",)  # devices on which a row's kernels are recorded; ROCm goes by this name too
+from pipeline.sampling.recorded import Recorded
 
 
 def sample_codes(
@@ -121,12 +118,7 @@ class Sampler:
 
 
 class _Grids:
-    """The buffers of a batch of grids, drawn row by row; a row's work never waits for the device.
-
-    On a CUDA device starting the kernels takes far longer than they run. So there a row's work is
-    recorded as a CUDA graph before the second batch, which is then drawn both ways; if the
-    recording drew the same codes, which it must, it is replayed for every later batch.
-    """
+    """The buffers of a batch of grids, drawn row by row."""
 
     def __init__(
         self,
@@ -141,8 +133,7 @@ class _Grids:
         self.noise = torch.empty(h, w, batch, model.n_class, device=self.device)
         self.codes = torch.empty(h, w, batch, dtype=torch.int64, device=self.device)
         self.given = torch.empty_like(self.codes)
-        self.recording: list[Work] = []
-        self.batches = 0
+        self.rows = Recorded(self.codes)
 
     def draw(self, context: Context, generator: Generators, given: Tensor | None) -> Tensor:
         """Codes (B, h, w)."""
@@ -151,18 +142,9 @@ class _Grids:
         for noise in self.noise:
             noise.copy_(gumbel(w, batch, n_class, generator))
         steps = [partial(self._draw_row, row) for row in range(h)]
-        self.batches += 1
-        if self.batches == 2 and self.device.type in RECORDED:
-            self._record(steps, context)
-        else:
-            self._run(self.recording or steps, context)
+        self.rows.run(steps, partial(self.cache.begin, context))
         # A copy in any case: the next batch's codes go where these are.
         return self.codes.permute(2, 0, 1).clone(memory_format=torch.contiguous_format)
-
-    def _run(self, work: Sequence[Work], context: Context) -> None:
-        self.cache.begin(context)
-        for each in work:
-            each()
 
     def _draw_row(self, row: int) -> None:
         self.cache.start_row(row)
@@ -174,36 +156,6 @@ class _Grids:
             picked = torch.where(given == OPEN, self.pick(logits, noise), given)
             self.codes[row, column] = picked
             self.cache.take(row, column, picked if self.guidance is None else picked.repeat(2))
-
-    def _record(self, steps: Sequence[Work], context: Context) -> None:
-        recording: list[Work] = []
-        reason = "theirs were other codes"
-        try:
-            recording = record(steps)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:120]
-        self._run(steps, context)
-        drawn = self.codes.clone()
-        self.codes.fill_(-1)
-        self._run(recording, context)
-        if torch.equal(self.codes, drawn):
-            self.recording = recording
-        else:
-            say(f"sampling goes on without CUDA graphs: {reason}")
-        self.codes.copy_(drawn)
-
-
-def record(steps: Sequence[Work]) -> list[Work]:
-    """Each step as a CUDA graph; they share their memory, so replay them in this order."""
-    pool = torch.cuda.graph_pool_handle()
-    replays = []
-    with torch.cuda.stream(torch.cuda.current_stream()):  # a capture that fails leaves its own
-        for step in steps:
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=pool):
-                step()
-            replays.append(graph.replay)
-    return replays
 
 
 def _batch_size(

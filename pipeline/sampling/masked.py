@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from pipeline.data.condition import TextCondition
 from pipeline.models.masked_diffusion import Context, MaskedDiffusion
 from pipeline.sampling.logits import OPEN, guide, gumbel, picker
 from pipeline.sampling.orders import groups, halton_order
+from pipeline.sampling.recorded import Recorded
 from pipeline.sampling_settings import DrawSettings
 
 NOISE = torch.float64  # float32 cuts Gumbel's tail and so draws colder (arXiv 2409.02908)
@@ -37,6 +39,7 @@ class MaskedSampler:
             top_k=settings.top_k,
             top_p=settings.top_p,
         )
+        self.passes: _Passes | None = None
 
     @torch.inference_mode()
     def draw(
@@ -175,17 +178,60 @@ class MaskedSampler:
                 drop=torch.arange(2 * batch, device=weight.device) >= batch,
             )
 
+        every = self._pass(alone if twice is None else twice)
+
         def logits(codes: Tensor, known: float) -> Tensor:
             scale = guidance_at(known, settings.guidance_scale, settings.guidance_ramp)
-            if twice is None or scale == 1:
-                return self._logits(codes, alone)
-            return guide(self._logits(codes.repeat(2, 1), twice), scale)
+            if twice is None:
+                return every(codes)
+            if scale == 1:
+                return _logits(model, alone, codes)
+            return guide(every(codes.repeat(2, 1)), scale)
 
         return logits
 
-    def _logits(self, codes: Tensor, context: Context) -> Tensor:
-        grids = codes.reshape(len(codes), *self.model.shape)
-        return self.model.logits(grids, context).flatten(1, 2).float()
+    def _pass(self, context: Context) -> Callable[[Tensor], Tensor]:
+        """The network given a context: codes (B, N) → logits (B, N, K)."""
+        if self.passes is None or not self.passes.take(context):
+            self.passes = None  # its buffers go before the new ones come
+            self.passes = _Passes(self.model, context)
+        return self.passes
+
+
+class _Passes:
+    """The network's passes over batches of one size, in buffers that stay."""
+
+    def __init__(self, model: MaskedDiffusion, context: Context) -> None:
+        rows, (h, w), device = len(context.last), model.shape, context.last.device
+        self.model, self.context = model, context
+        self.codes = torch.empty(rows, h * w, dtype=torch.int64, device=device)
+        self.logits = torch.empty(rows, h * w, model.n_class, device=device)
+        self.recorded = Recorded(self.logits)
+
+    def take(self, context: Context) -> bool:
+        """Go on with another context, unless it is of another size."""
+        own, new = (
+            {name: value for name, value in vars(one).items() if value is not None}
+            for one in (self.context, context)
+        )
+        if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in new.items()}:
+            return False
+        for name, value in own.items():
+            value.copy_(new[name])
+        return True
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """Logits, which stay until the next pass."""
+        self.recorded.run([self._once], partial(self.codes.copy_, codes))
+        return self.logits
+
+    def _once(self) -> None:
+        self.logits.copy_(_logits(self.model, self.context, self.codes))
+
+
+def _logits(model: MaskedDiffusion, context: Context, codes: Tensor) -> Tensor:
+    grids = codes.reshape(len(codes), *model.shape)
+    return model.logits(grids, context).flatten(1, 2).float()
 
 
 def open_of(given: Tensor) -> Tensor:
