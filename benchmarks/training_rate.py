@@ -4,8 +4,8 @@ python -m benchmarks.training_rate [--json results.json]
 
 A step is that of the stage's own loop at params.yaml's sizes,
 with clipping, optimiser and averaging.
-What is counted are the products and convolutions of forward, backward and Muon. The share of a step's
-time that they take tells products which are slow themselves from time that goes elsewhere.
+What is counted are the products and convolutions of forward, backward and Muon. The share of a
+step's time that they take tells products which are slow themselves from time that goes elsewhere.
 """
 
 from __future__ import annotations
