@@ -1,12 +1,13 @@
 """What each part is worth: one run with only that part changed, as one table.
 
-    python -m benchmarks.ablations --seeds 0 1 2 --profile pomological \\
-        --set data.json.train=… data.json.test=…
+    python -m benchmarks.ablations --seeds 0 1 2
 
-Each row is a DVC experiment in a copy of the workspace (`dvc exp run --temp`), so every stage that
-the change does not touch comes out of the run cache. All rows train with the same small budget.
-Experiments that are there already are kept, so an interrupted table goes on; the table is made of
-what `dvc exp show` says, and written to docs/ablations.md.
+The rows are changes of the default run; another profile (`--profile`, `--set`) may already have
+some of them, or train the other prior. Each row is a DVC experiment in a copy of the workspace
+(`dvc exp run --temp`), so every stage that the change does not touch comes out of the run cache.
+All rows train with the same small budget. Experiments that are there already are kept, so an
+interrupted table goes on; the table is made of what `dvc exp show` says, and written to
+docs/ablations.md.
 """
 
 from __future__ import annotations
