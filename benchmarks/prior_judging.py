@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -61,14 +62,13 @@ class ByAttributes:
     features: np.ndarray
 
     @classmethod
-    def load(cls, image_size: int) -> ByAttributes:
+    def load(cls, image_size: int, space: FeatureSpace) -> ByAttributes:
         """Of the run in this folder."""
         judge = fit_judge(layout.JUDGE, device=torch.device("cpu"))
         size = load_section(layout.PARAMS, "data.sample.size", int)
         real = fresh_pictures(
             list(TITLES), purpose=REFERENCES, size=size, image_size=image_size, seed=0
         )
-        space = _space(judge)
         return cls(judge, space, real, space(real))
 
     def figures(self, pictures: np.ndarray) -> Mapping[str, float]:
@@ -104,7 +104,9 @@ class ByLabel:
     features: np.ndarray
 
     @classmethod
-    def load(cls, image_size: int, codes: CaptionedCodes, texts: TextEmbeddings) -> ByLabel:
+    def load(
+        cls, image_size: int, codes: CaptionedCodes, texts: TextEmbeddings, space: FeatureSpace
+    ) -> ByLabel:
         """Of the run in this folder."""
         settings = load_section(layout.PARAMS, "evaluate", EvaluateSettings)
         pixels = Pixels.open(layout.VQVAE_PIXELS, image_size)
@@ -115,7 +117,6 @@ class ByLabel:
             CaptionedImages.load(part.pairs, texts, pixels).images[torch.arange(len(part))].numpy()
             for part in (train, asked)
         )
-        space = _space(None)
         of_known = [pair.main_object for pair in train.pairs]
         kept = common_labels(
             of_known, at_least=settings.pictures_per_label, at_most=settings.labels
@@ -139,16 +140,19 @@ class ByLabel:
 
 
 def find_judging(
-    image_size: int, codes: CaptionedCodes, texts: TextEmbeddings
+    image_size: int, codes: CaptionedCodes, texts: TextEmbeddings, lpips: Path
 ) -> ByAttributes | ByLabel:
-    """What the finished run in this folder is judged by."""
-    if load_section(layout.PARAMS, "data.source", str) == "sample":
-        return ByAttributes.load(image_size)
-    return ByLabel.load(image_size, codes, texts)
+    """What the finished run in this folder is judged by.
 
+    Args:
+        lpips: the folder of LPIPS's weights.
 
-def _space(judge: Judge | None) -> FeatureSpace:
-    space = find_space(find_lpips(layout.LPIPS), judge)
+    Raises:
+        UserError: there are none; in another space the figures would be of another size.
+    """
+    space = find_space(find_lpips(lpips), None)
     if space is None:
-        raise UserError("there is no space to compare pictures in: pretrained.lpips is off")
-    return space
+        raise UserError(f"{lpips}: no weights of LPIPS to compare pictures in; see --lpips")
+    if load_section(layout.PARAMS, "data.source", str) == "sample":
+        return ByAttributes.load(image_size, space)
+    return ByLabel.load(image_size, codes, texts, space)

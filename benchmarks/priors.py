@@ -86,7 +86,7 @@ class Cell:
 class Run:
     """A finished run, of which all but the prior is used."""
 
-    def __init__(self) -> None:
+    def __init__(self, lpips: Path) -> None:
         self.texts = TextEmbeddings.open(layout.TEXT_EMBEDDINGS)
         pairs = captioned(read_pairs(layout.PAIRS))
         self.codes = CaptionedCodes.load(layout.CODES, pairs, self.texts)
@@ -94,7 +94,8 @@ class Run:
         cpu = torch.device("cpu")
         self.blip = BlipReader.from_pretrained(layout.BLIP)
         self.decoder = Decoder.from_pretrained(vqvae=layout.VQVAE, flow=layout.DECODER, device=cpu)
-        self.judging = find_judging(self.vqvae.config.image_size, self.codes, self.texts)
+        size = self.vqvae.config.image_size
+        self.judging = find_judging(size, self.codes, self.texts, lpips)
         self.settings = load_section(layout.PARAMS, "generate", GenerateSettings)
 
     def trained(self, cell: Cell) -> tuple[Prior, float]:
@@ -247,13 +248,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--name", default="", help="of a variant, which --set makes")
     parser.add_argument("--set", nargs="*", default=[], help="of its family's section: key=value")
+    parser.add_argument("--lpips", type=Path, default=layout.LPIPS, help="where its weights are")
     given = parser.parse_args()
     torch.set_num_threads(load_section(layout.PARAMS, "threads", int))
     changes = {key: json.loads(value) for key, _, value in (s.partition("=") for s in given.set)}
     found = json.loads(FOUND.read_text(encoding="utf-8"))["results"] if FOUND.exists() else []
     identity = ("data", "name", "budget", "seed", "steps")
     done = {tuple(figures[key] for key in identity) for figures in found}
-    run = Run()
+    run = Run(given.lpips)
     for budget in given.budgets:
         for seed in given.seeds:
             for family in given.families:
