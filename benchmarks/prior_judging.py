@@ -20,10 +20,9 @@ from pipeline.data.pixels import Pixels
 from pipeline.errors import UserError
 from pipeline.evaluation.attributes import attribute_accuracy
 from pipeline.evaluation.distribution import distribution
-from pipeline.evaluation.features import FeatureSpace
+from pipeline.evaluation.features import FeatureSpace, backbone_space
 from pipeline.evaluation.judging import fit_judge
 from pipeline.evaluation.labels import LabelClassifier, common_labels, label_accuracy
-from pipeline.evaluation.neutral_scores import find_space
 from pipeline.evaluation.perceptual import find_lpips
 from pipeline.evaluation.references import first_of_captions
 from pipeline.evaluation.settings import EvaluateSettings
@@ -150,9 +149,10 @@ def find_judging(
     Raises:
         UserError: there are none; in another space the figures would be of another size.
     """
-    space = find_space(find_lpips(lpips), None)
-    if space is None:
+    measure = find_lpips(lpips)
+    if measure is None:
         raise UserError(f"{lpips}: no weights of LPIPS to compare pictures in; see --lpips")
+    space = backbone_space(measure)
     if load_section(layout.PARAMS, "data.source", str) == "sample":
         return ByAttributes.load(image_size, space)
     return ByLabel.load(image_size, codes, texts, space)
