@@ -1,185 +1,402 @@
-"""What each part is worth: one run with only that part changed, as one table.
+"""What each part is worth: the run of this folder with only that part changed, as one table.
 
+    dvc repro
     python -m benchmarks.ablations --seeds 0 1 2
 
-The rows are changes of the default run; another profile (`--profile`, `--set`) may already have
-some of them, or train the other prior. Each row is a DVC experiment in a copy of the workspace
-(`dvc exp run --temp`), so every stage that the change does not touch comes out of the run cache.
-All rows train with the same small budget. Experiments that are there already are kept, so an
-interrupted table goes on; the table is made of what `dvc exp show` says, and written to
-docs/ablations.md.
+All rows train with the same small budget, over the BLIP of the finished run. What a row's change
+does not touch it takes from other rows: VQ-VAEs, decoders and priors are kept in
+`.scratch/ablations`. Figures are kept in docs/ablations.json, so an interrupted table goes on where
+it was stopped, and several of these commands may share one folder's work: each takes the next row
+that nobody has, and waits for what another trains. On two cores two commands with `threads: 1` are
+fastest. The table is written into docs/ablations.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from apps.profile import FOLDER, flags
-from benchmarks.pages import put_table
-from pipeline.params import read_yaml
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
 
-BUDGET = (
-    "vqvae.steps=400", "decoder.steps=600", "pixelsnail.steps=800", "pixelsnail.lr=0.003",
-    "diffusion.steps=1300", "generate.candidates=1", "evaluate.mixture_pictures=8",
-)  # fmt: skip
-TABLE = Path("docs/ablations.md")
+from benchmarks.measure import processor
+from benchmarks.pages import put_table
+from benchmarks.prior_judging import ByAttributes, ByLabel, Columns, find_judging
+from benchmarks.trainings import train, train_prior
+from pipeline.codes import CodeStore
+from pipeline.codes.captioned import CaptionedCodes
+from pipeline.codes.encode import ViewBatches, encoded_views
+from pipeline.data.captioned import CaptionedImages
+from pipeline.data.embeddings import TextEmbeddings
+from pipeline.data.pairs import Pair, captioned, read_pairs
+from pipeline.data.pixels import Pixels
+from pipeline.data.views import to_float, to_uint8
+from pipeline.decoder import Decoder
+from pipeline.devices import repeat_exactly
+from pipeline.evaluation.distribution import distribution
+from pipeline.evaluation.prior_scores import picture_nats
+from pipeline.files import write_json
+from pipeline.models.blip_reader import BlipReader
+from pipeline.models.flow_decoder import save_flows
+from pipeline.models.vqvae import VQVAE
+from pipeline.painter import Painter
+from pipeline.params import load_section, read_yaml, tuples
+from pipeline.priors import load_prior
+from pipeline.progress import say
+from pipeline.sampling_settings import GenerateSettings
+from pipeline.seeds import derive_seed
+from pipeline.training.decoder import DecoderTask
+from pipeline.training.decoder_settings import DecoderSettings
+from pipeline.training.vqvae import VQVAETask
+from pipeline.training.vqvae_settings import VQVAESettings
+from stages import layout
+from stages.scratch import scratch_root
+
+FOUND, PAGE = Path("docs/ablations.json"), Path("docs/ablations.md")
+BATCH = 64  # pictures at a time
+BUDGET: Mapping[str, Any] = {
+    "vqvae.steps": 400, "decoder.steps": 600, "pixelsnail.steps": 800, "pixelsnail.lr": 3.0e-3,
+    "diffusion.steps": 1300, "generate.candidates": 1,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Row:
-    """One change; `name` is the experiment's, `part` and `change` are for readers."""
+    """One change; `name` tells it from others, `part` and `change` are for readers.
+
+    Attributes:
+        settings: what differs from the run's params.yaml, by the key there.
+        pictures: the share of the training pictures that is trained on, BLIP apart.
+    """
 
     name: str
     part: str
     change: str
-    flags: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    pictures: float = 1.0
 
 
 ROWS = (
     Row("base", "nothing", "as committed, with this budget"),
-    Row("no-text", "text in the VQ-VAE", "trained without it", ("vqvae.text_dropout=1.0",)),
-    Row("no-text-drawn", "text in the decoder", "off", ("decoder.text_dropout=1.0",)),
-    Row("fewer", "pictures", "a quarter", ("data.sample.train=4000",)),
-    Row("fine-grid", "grid", "16×16", ("vqvae.downsample=4",)),
-    Row("two-levels", "levels", "two", ("vqvae.levels=2",)),
-    Row("codes-512", "codes", "512", ("vqvae.n_embed=512",)),
-    Row("cosine", "quantiser", "cosine codebook", ("vqvae.quantizer=cosine",)),
-    Row("fsq", "quantiser", "FSQ", ("vqvae.quantizer=fsq",)),
-    Row("two-views", "augmented views", "two", ("dump_codes.views=2",)),
-    Row("diffusion", "prior", "masked diffusion", ("prior=diffusion",)),
-    Row("pooled", "cross-attention", "pooled text alone", ("pixelsnail.cross_attention=false",)),
-    Row("no-attention", "PixelSNAIL's attention", "off", ("pixelsnail.attention=false",)),
+    Row("no-text", "text in the VQ-VAE", "trained without it", {"vqvae.text_dropout": 1.0}),
+    Row("no-text-drawn", "text in the decoder", "off", {"decoder.text_dropout": 1.0}),
+    Row("quarter", "pictures", "a quarter", pictures=1 / 4),
+    Row("sixteenth", "pictures", "a sixteenth", pictures=1 / 16),
+    Row("fine-grid", "grid", "16×16", {"vqvae.downsample": 4}),
+    Row("two-levels", "levels", "two", {"vqvae.levels": 2}),
+    Row("codes-512", "codes", "512", {"vqvae.n_embed": 512}),
+    Row("cosine", "quantiser", "cosine codebook", {"vqvae.quantizer": "cosine"}),
+    Row("fsq", "quantiser", "FSQ", {"vqvae.quantizer": "fsq"}),
+    Row("unshifted", "augmentation", "none in the VQ-VAE", {"vqvae.max_shift": 0}),
+    Row("shifted", "augmentation", "in the decoder, too", {"decoder.max_shift": 4}),
+    Row("two-views", "augmentation", "two views for the prior", {"dump_codes.views": 2}),
+    Row("diffusion", "prior", "masked diffusion", {"prior": "diffusion"}),
+    Row("pooled", "cross-attention", "pooled text alone", {"pixelsnail.cross_attention": False}),
+    Row("no-attention", "PixelSNAIL's attention", "off", {"pixelsnail.attention": False}),
     # A step of the 5×5 block takes 2.35 times as long (32 grids, channel 96), so it has fewer.
     Row(
         "port-block", "PixelSNAIL's block", "5×5 of the port, equal time",
-        ("pixelsnail.kernel_size=5", "pixelsnail.steps=340"),
+        {"pixelsnail.kernel_size": 5, "pixelsnail.steps": 340},
     ),
-    Row("uncorrupted", "token corruption", "off", ("pixelsnail.token_corruption=0.0",)),
-    Row("ema", "EMA weights", "on", ("vqvae.ema_decay=0.99", "pixelsnail.ema_decay=0.99")),
-    Row("guided-1", "guidance scale", "1", ("generate.guidance_scale=1.0",)),
-    Row("guided-4", "guidance scale", "4", ("generate.guidance_scale=4.0",)),
-    Row("cold", "temperature", "0.8", ("generate.temperature=0.8",)),
-    Row("best-of-4", "best of n", "4", ("generate.candidates=4",)),
-    Row("least-error", "decoder", "least error alone", ("generate.decoder_steps=0",)),
-    Row("narrow", "decoder's width", "half", ("decoder.channels=[32,64]",)),
-    Row("two-steps", "decoder's steps", "2", ("generate.decoder_steps=2",)),
-    Row("eight-steps", "decoder's steps", "8", ("generate.decoder_steps=8",)),
-    Row("unguided", "decoder's guidance", "1", ("generate.decoder_guidance=1.0",)),
+    Row("uncorrupted", "token corruption", "off", {"pixelsnail.token_corruption": 0.0}),
+    Row("no-dropout", "PixelSNAIL's dropout", "off", {"pixelsnail.dropout": 0.0}),
+    Row("ema", "EMA weights", "of PixelSNAIL, too", {"pixelsnail.ema_decay": 0.99}),
+    Row("guided-1", "guidance", "1", {"generate.guidance_scale": 1.0}),
+    Row("guided-4", "guidance", "4", {"generate.guidance_scale": 4.0}),
+    Row("cold", "temperature", "0.8", {"generate.temperature": 0.8}),
+    Row("best-of-4", "reranking", "the likeliest caption of 4", {"generate.candidates": 4}),
+    Row("least-error", "decoder", "least error alone", {"generate.decoder_steps": 0}),
+    Row("narrow", "decoder's width", "half", {"decoder.channels": [32, 64]}),
+    Row("two-steps", "decoder's steps", "2", {"generate.decoder_steps": 2}),
+    Row("eight-steps", "decoder's steps", "8", {"generate.decoder_steps": 8}),
+    Row("unguided", "decoder's guidance", "1", {"generate.decoder_guidance": 1.0}),
 )  # fmt: skip
 
-# Heading, metrics file, path in it, digits. Bits are of one codebook: compare them at equal codes.
-COLUMNS = (
-    ("all right", "exact", ("unranked", "all"), 3),
-    ("all right of the picked", "exact", ("best_of_n", "all"), 3),
-    ("count", "exact", ("unranked", "count"), 3),
-    ("label accuracy", "pixels", ("generated", "label_accuracy"), 3),
-    ("KID", "neutral", ("generated", "kid"), 2),
-    ("coverage", "neutral", ("generated", "coverage"), 3),
-    ("sharpness", "pixels", ("sharpness", "generated"), 2),
-    ("PSNR", "vqvae", ("psnr",), 2),
-    ("codes used", "vqvae", ("codebook", "used"), 2),
-    ("bits per code", "prior", ("bits",), 3),
-    ("text gain", "prior", ("text_gain",), 4),
+# Bits are of one codebook: compare them at equal codes.
+LEFT: Columns = (
+    ("PSNR", "psnr", 2),
+    ("bits per code", "bits", 3),
+    ("redrawn: KID", "redrawn.kid", 2),
 )
+RIGHT: Columns = (
+    ("KID", "kid", 2), ("precision", "precision", 2), ("recall", "recall", 2),
+    ("coverage", "coverage", 2), ("training, s", "seconds", 0),
+)  # fmt: skip
 
 
-def experiments(shown: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The name and metrics of every finished experiment in the JSON of `dvc exp show`."""
-    for commit in shown:
-        for experiment in commit.get("experiments") or []:
-            # One that still runs is listed with the metrics that it began with.
-            if (experiment.get("executor") or {}).get("state") not in (None, "success"):
-                continue
-            for revision in experiment["revs"]:
-                if revision.get("name") and revision.get("data"):
-                    files = revision["data"]["metrics"]
-                    yield (
-                        revision["name"],
-                        {Path(f).stem: entry.get("data", {}) for f, entry in files.items()},
-                    )
+class Settings:
+    """All that a row is trained and drawn with: params.yaml, the budget, and its change."""
+
+    def __init__(self, params: Mapping[str, Any], row: Row, seed: int) -> None:
+        self.seed, self.pictures, self.prior = seed, row.pictures, str(params["prior"])
+        self._sections = {key: dict(v) for key, v in params.items() if isinstance(v, Mapping)}
+        for key, value in chain(BUDGET.items(), row.settings.items()):
+            section, _, name = key.rpartition(".")
+            if section:
+                self._sections[section][name] = value
+            else:
+                self.prior = value
+
+    def __getitem__(self, section: str) -> dict[str, Any]:
+        return self._sections[section]
+
+    @property
+    def of_vqvae(self) -> list[Any]:
+        """All that the VQ-VAE depends on."""
+        return [self.seed, self.pictures, self["vqvae"]]
+
+    @property
+    def of_decoder(self) -> list[Any]:
+        """All that the flow decoder depends on."""
+        return [*self.of_vqvae, self["decoder"]]
+
+    @property
+    def of_codes(self) -> list[Any]:
+        """All that the codes depend on."""
+        return [*self.of_vqvae, self["dump_codes"]]
+
+    @property
+    def of_prior(self) -> list[Any]:
+        """All that the prior depends on."""
+        return [*self.of_codes, self.prior, self[self.prior]]
 
 
-def _finished() -> dict[str, Mapping[str, Any]]:
-    command = ["dvc", "exp", "show", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return dict(experiments(json.loads(done.stdout)))
+class Workshop:
+    """What rows share, and the parts that were made for them."""
+
+    def __init__(self, kept: Path, lpips: Path) -> None:
+        self.kept = kept
+        self.texts = TextEmbeddings.open(layout.TEXT_EMBEDDINGS)
+        self.pairs = captioned(read_pairs(layout.PAIRS))
+        self.size = load_section(layout.PARAMS, "vqvae.image_size", int)
+        self.pixels = Pixels.open(layout.VQVAE_PIXELS, self.size)
+        self.blip = BlipReader.from_pretrained(layout.BLIP)
+        codes = CaptionedCodes.load(layout.CODES, self.pairs, self.texts)
+        self.judging: ByAttributes | ByLabel = find_judging(self.size, codes, self.texts, lpips)
+
+    @cached_property
+    def redrawn_from(self) -> np.ndarray:
+        """Real pictures, one for each title, whose codes the decoder paints."""
+        return self.judging.others()
+
+    def pairs_of(self, settings: Settings) -> list[Pair]:
+        """The pairs of all splits, of training the share that a row has."""
+        train = [pair for pair in self.pairs if pair.split == "train"]
+        left_out = {pair.id for pair in train[round(settings.pictures * len(train)) :]}
+        return [pair for pair in self.pairs if pair.id not in left_out]
+
+    def images(self, settings: Settings, split: str) -> CaptionedImages:
+        """The pictures of a split, with their texts."""
+        of_split = [pair for pair in self.pairs_of(settings) if pair.split == split]
+        return CaptionedImages.load(of_split, self.texts, self.pixels)
+
+    def made(
+        self, part: str, depends_on: Sequence[Any], make: Callable[[Path], float]
+    ) -> tuple[Path, float]:
+        """A part's folder and the processor's seconds that it took, made unless it is there."""
+        named = hashlib.blake2b(json.dumps(depends_on).encode(), digest_size=8).hexdigest()
+        folder = self.kept / f"{part}-{named}"
+        taken = folder.with_name(f"{folder.name}.json")
+        with FileLock(f"{folder}.lock"):
+            if not taken.exists():
+                write_json(taken, make(folder))
+        return folder, float(json.loads(taken.read_text(encoding="utf-8")))
+
+    def vqvae(self, settings: Settings) -> tuple[Path, float]:
+        """The VQ-VAE of a row."""
+
+        def make(folder: Path) -> float:
+            own = VQVAESettings(**tuples(settings["vqvae"]))
+            torch.manual_seed(settings.seed)
+            model = own.build(self.texts.condition.text_dim)
+            known, val = (self.images(settings, split) for split in ("train", "val"))
+            task, muon = VQVAETask(model, known, val, own), model.hidden_weights()
+            seconds = train(task, own, seed=settings.seed, label="VQ-VAE", by_muon=muon)
+            model.save_pretrained(folder)
+            return seconds
+
+        return self.made("vqvae", settings.of_vqvae, make)
+
+    def codes(self, settings: Settings, vqvae: VQVAE) -> CaptionedCodes:
+        """The codes of a row."""
+        pairs = self.pairs_of(settings)
+
+        def make(path: Path) -> float:
+            batches = ViewBatches(pairs, views=settings["dump_codes"]["views"])
+            records = encoded_views(
+                vqvae, CaptionedImages.load(pairs, self.texts, self.pixels), pairs, batches,
+                range(len(batches)), max_shift=settings["dump_codes"]["max_shift"],
+                seed=settings.seed,
+            )  # fmt: skip
+            CodeStore.write(path, records, shape=vqvae.code_shape, n_embed=vqvae.config.n_embed)
+            return 0.0
+
+        store, _ = self.made("codes", settings.of_codes, make)
+        return CaptionedCodes.load(store, pairs, self.texts)
+
+    def decoder(self, settings: Settings, vqvae: VQVAE) -> tuple[Path, float]:
+        """The flow decoder of a row, and its guide."""
+
+        def make(folder: Path) -> float:
+            flows, seconds = [], 0.0
+            known, val = (self.images(settings, split) for split in ("train", "val"))
+            whole = DecoderSettings(**tuples(settings["decoder"]))
+            for own in filter(None, (whole, whole.of_guide)):
+                torch.manual_seed(settings.seed)
+                model = own.build(vqvae)
+                task, muon = DecoderTask(model, vqvae, known, val, own), model.hidden_weights()
+                seconds += train(task, own, seed=settings.seed, label="decoder", by_muon=muon)
+                flows.append(model)
+            save_flows(flows[0], flows[1] if len(flows) > 1 else None, folder)
+            return seconds
+
+        return self.made("decoder", settings.of_decoder, make)
+
+    def prior(self, settings: Settings, vqvae: VQVAE, codes: CaptionedCodes) -> tuple[Path, float]:
+        """The prior of a row."""
+
+        def make(folder: Path) -> float:
+            return train_prior(
+                settings.prior, settings[settings.prior], codes, vqvae, self.texts, folder,
+                seed=settings.seed, label=settings.prior,
+            )  # fmt: skip
+
+        return self.made("prior", settings.of_prior, make)
+
+    def measured(self, settings: Settings) -> dict[str, float]:
+        """All figures of a row."""
+        folder, seconds = self.vqvae(settings)
+        vqvae = VQVAE.from_pretrained(folder)
+        codes = self.codes(settings, vqvae)
+        flow, of_flow = self.decoder(settings, vqvae)
+        prior_folder, of_prior = self.prior(settings, vqvae, codes)
+        decoder = Decoder.from_pretrained(vqvae=folder, flow=flow, device=torch.device("cpu"))
+        prior = load_prior(prior_folder)
+        generate = GenerateSettings(**tuples(settings["generate"]))
+        own = VQVAESettings(**tuples(settings["vqvae"]))
+        val = self.images(settings, "val")
+        with torch.no_grad():
+            psnr = VQVAETask(vqvae, val, val, own).validate(vqvae)["psnr"]
+        nats = picture_nats(prior, codes.of("test"), torch.device("cpu"), steps=generate.steps)
+        bits = float(nats.mean()) / math.log(2) / math.prod(vqvae.code_shape)
+        redrawn = self._redrawn(decoder, generate, settings.seed)
+        painted = self._painted(Painter(self.blip, prior, decoder), generate, settings.seed)
+        return {
+            "psnr": psnr, "bits": bits, "seconds": seconds + of_flow + of_prior,
+            **{f"redrawn.{name}": value for name, value in redrawn},
+            **self.judging.figures(painted),
+        }  # fmt: skip
+
+    def _redrawn(
+        self, decoder: Decoder, generate: GenerateSettings, seed: int
+    ) -> Iterator[tuple[str, float]]:
+        texts = self.blip.embed_texts(list(self.judging.titles)).pooled
+        made = []
+        for rows in torch.arange(len(texts)).split(BATCH):
+            images = to_float(torch.from_numpy(self.redrawn_from[rows.numpy()]))
+            codes = decoder.encode(images, texts[rows])
+            seeds = (derive_seed(seed, "redrawn", row) for row in rows.tolist())
+            generators = [torch.Generator().manual_seed(each) for each in seeds]
+            made.append(to_uint8(decoder.draw(codes, texts[rows], generate, generators=generators)))
+        space = self.judging.space
+        features = space(torch.cat(made).numpy())
+        yield from distribution(self.judging.features, features, seed=0, kid_unit=space.kid_unit)
+
+    def _painted(self, painter: Painter, generate: GenerateSettings, seed: int) -> np.ndarray:
+        """Pictures of every title, (P, n, H, W, 3): the draws, or the one picked of a few."""
+        titles = list(self.judging.titles)
+        if generate.candidates > 1:
+            picked = [painting.image for painting in painter.paint(titles, generate, seed=seed)]
+            return np.stack(picked)[:, None]
+        several = generate.model_copy(update={"candidates": self.judging.draws})
+        return np.stack([painting.draws for painting in painter.paint(titles, several, seed=seed)])
 
 
-def _cell(found: Sequence[Mapping[str, Any]], file: str, path: Sequence[str], digits: int) -> str:
-    """The mean over seeds and their standard deviation; nothing where a run lacks the figure."""
-    values = []
-    for metrics in found:
-        value: Any = metrics.get(file, {})
-        for part in path:
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if value is None:
-            return ""
-        values.append(float(value))
-    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{mean(values):.{digits}f}{spread}"
+Found = list[dict[str, Any]]
 
 
-def table(finished: Mapping[str, Mapping[str, Any]], seeds: Sequence[int], profile: str) -> str:
-    """The rows that are finished with every seed, as Markdown: means and standard deviations."""
+def _found() -> Found:
+    whole = json.loads(FOUND.read_text(encoding="utf-8")) if FOUND.exists() else {"results": []}
+    results: Found = whole["results"]
+    return results
+
+
+def table(found: Sequence[Mapping[str, Any]], columns: Columns) -> str:
+    """The rows that were measured, as Markdown: means over seeds and standard deviations."""
+    columns = (*LEFT, *columns, *RIGHT)
     lines = [
-        "| part | change | " + " | ".join(column[0] for column in COLUMNS) + " |",
-        "| --- | --- |" + " --- |" * len(COLUMNS),
+        "| part | change | seeds | " + " | ".join(heading for heading, _, _ in columns) + " |",
+        "| --- | --- | --- |" + " --- |" * len(columns),
     ]
     for row in ROWS:
-        names = [_name(row, seed, profile) for seed in seeds]
-        if all(name in finished for name in names):
-            found = [finished[name] for name in names]
-            cells = [_cell(found, file, path, digits) for _, file, path, digits in COLUMNS]
-            lines.append(f"| {row.part} | {row.change} | " + " | ".join(cells) + " |")
+        group = [figures for figures in found if figures["row"] == row.name]
+        if group:
+            cells = []
+            for _, key, digits in columns:
+                values = [figures[key] for figures in group]
+                spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+                cells.append(f"{mean(values):.{digits}f}{spread}")
+            lines.append(f"| {row.part} | {row.change} | {len(group)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _name(row: Row, seed: int, profile: str) -> str:
-    return "-".join(filter(None, ("ablation", profile, row.name, str(seed))))
+def _write(figures: Mapping[str, Any], columns: Columns) -> None:
+    """Put a row's figures to those of before, and write the table of all."""
+    found = [*_found(), dict(figures)]
+    found.sort(key=lambda f: (f["data"], [row.name for row in ROWS].index(f["row"]), f["seed"]))
+    write_json(FOUND, {"machine": processor(), "results": found})
+    of_data = [each for each in found if each["data"] == figures["data"]]
+    put_table(PAGE, f"benchmarks.ablations --data {figures['data']}", table(of_data, columns))
 
 
 def main() -> None:
-    """Run what is missing, then write the table."""
+    """Measure what is missing, and write the table after each row."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
+    parser.add_argument("--data", default="sample", help="what this folder's data are called")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--profile", default="", help="a name in profiles/; else the default run")
-    parser.add_argument("--set", nargs="*", default=[], help="params of every row, as key=value")
-    parser.add_argument("--table-only", action="store_true", help="run nothing")
+    parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], default=None)
+    parser.add_argument("--lpips", type=Path, default=layout.LPIPS, help="where its weights are")
     given = parser.parse_args()
-    profile = []
-    if given.profile:
-        overlay = read_yaml(FOLDER / f"{given.profile}.yaml")
-        profile = list(flags(overlay, read_yaml(Path("params.yaml"))))
+    repeat_exactly()
+    torch.set_num_threads(load_section(layout.PARAMS, "threads", int))
+    params, kept = read_yaml(layout.PARAMS), scratch_root() / "ablations"
+    kept.mkdir(parents=True, exist_ok=True)
+    workshop = Workshop(kept, given.lpips)
     for seed in given.seeds:
-        for row in () if given.table_only else ROWS:
-            name = _name(row, seed, given.profile)
-            if name in _finished():
-                continue
-            changes = [f"seed={seed}", *BUDGET, *given.set, *row.flags]
-            print(f"== {row.part}: {row.change} (seed {seed})", flush=True)
-            command = ["dvc", "exp", "run", "--temp", "--name", name, *profile]
-            command += [part for change in changes for part in ("-S", change)]
-            if status := subprocess.run(command).returncode:
-                sys.exit(status)
-    budget = ", ".join(f"`{change}`" for change in (*BUDGET, *given.set))
-    base = f"the profile `{given.profile}`" if given.profile else "the default run"
-    said = (
-        f"\nOf {base} with a small budget ({budget}), in each row one part changed. Means over the "
-        f"seeds {', '.join(map(str, given.seeds))} ± their standard deviation.\n\n"
-    )
-    lines = table(_finished(), given.seeds, given.profile)
-    put_table(TABLE, "benchmarks.ablations", f"{said}{lines}\n")
-    print(f"written to {TABLE}")
+        for row in (row for row in ROWS if given.rows is None or row.name in given.rows):
+            with _claimed(kept / f"{row.name}-{seed}.lock") as ours:
+                done = {(each["data"], each["row"], each["seed"]) for each in _found()}
+                if not ours or (given.data, row.name, seed) in done:
+                    continue
+                say(f"== {row.part}: {row.change} (seed {seed})")
+                figures = workshop.measured(Settings(params, row, seed))
+                rounded = {name: round(float(value), 6) for name, value in figures.items()}
+                with FileLock(kept / "found.lock"):
+                    identity = {"data": given.data, "row": row.name, "seed": seed}
+                    _write({**identity, **rounded}, workshop.judging.columns)
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Whether nobody else is at work on what the lock stands for; nobody will be meanwhile."""
+    try:
+        with FileLock(path, timeout=0):
+            yield True
+    except Timeout:
+        yield False
 
 
 if __name__ == "__main__":

@@ -60,6 +60,13 @@ class ByAttributes:
     real: np.ndarray
     features: np.ndarray
 
+    def others(self) -> np.ndarray:
+        """Another real picture of each title, which no model has seen either: as `real`."""
+        size = load_section(layout.PARAMS, "data.sample.size", int)
+        return fresh_pictures(
+            list(TITLES), purpose=REFERENCES, size=size, image_size=self.real.shape[1], seed=1
+        )
+
     @classmethod
     def load(cls, image_size: int, space: FeatureSpace) -> ByAttributes:
         """Of the run in this folder."""
@@ -71,8 +78,8 @@ class ByAttributes:
         return cls(judge, space, real, space(real))
 
     def figures(self, pictures: np.ndarray) -> Mapping[str, float]:
-        """What the pictures show, of what their titles say."""
-        titles = [title for title in self.titles for _ in range(self.draws)]
+        """What the pictures (P, n, H, W, 3) show, of what their titles say."""
+        titles = [title for title in self.titles for _ in range(pictures.shape[1])]
         answers = self.judge.answers(pictures.reshape(-1, *pictures.shape[2:]), titles)
         made, unit = self.space(pictures[:, 0]), self.space.kid_unit
         return {
@@ -123,6 +130,10 @@ class ByLabel:
         classifier = LabelClassifier.fit(space(known), of_known, kept, seed=0)
         labels = [pair.main_object for pair in asked.pairs]
         return cls(titles, labels, classifier, space, real, space(real))
+
+    def others(self) -> np.ndarray:
+        """The real pictures again, for there are no others."""
+        return self.real
 
     def figures(self, pictures: np.ndarray) -> Mapping[str, float]:
         """Whether the pictures are told to show the label of their caption's own picture."""

@@ -20,7 +20,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import matplotlib.style
@@ -33,6 +32,7 @@ from apps.doctor.speed import PRIORS
 from benchmarks.measure import processor
 from benchmarks.pages import put_table, save_figure
 from benchmarks.prior_judging import ByAttributes, ByLabel, Columns, find_judging
+from benchmarks.trainings import train_prior
 from pipeline.codes.captioned import CaptionedCodes
 from pipeline.data.embeddings import TextEmbeddings
 from pipeline.data.pairs import captioned, read_pairs
@@ -41,16 +41,12 @@ from pipeline.evaluation.plots import COLORS, FIGURE_STYLE, comparison_grid, wri
 from pipeline.evaluation.prior_scores import picture_nats
 from pipeline.files import write_json
 from pipeline.models.blip_reader import BlipReader
-from pipeline.models.levels import save_levels
 from pipeline.models.vqvae import VQVAE
 from pipeline.painter import Painter, Painting
-from pipeline.params import load_section, read_yaml, tuples
+from pipeline.params import load_section, read_yaml
 from pipeline.priors import Prior, load_prior
 from pipeline.progress import say
 from pipeline.sampling_settings import GenerateSettings
-from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.level_codes import LevelCodes
-from pipeline.training.loop import build_accelerator, fit
 from stages import layout
 
 FOUND, PAGE, FIGURES = Path("docs/priors.json"), Path("docs/priors.md"), Path("docs/priors")
@@ -102,33 +98,12 @@ class Run:
         """The cell's prior, and the seconds of the processor that it took."""
         taken = cell.folder.with_name(f"{cell.folder.name}.json")
         if not taken.exists():
-            schema, task = PRIORS[cell.family]
             section = {**read_yaml(layout.PARAMS)[cell.family], **cell.changes}
             section["steps"] = round(cell.budget * section["steps"])
-            settings = schema(**tuples(section))
-            shapes, began = self.vqvae.level_shapes, time.process_time()
-            train, val = self.codes.of("train", views=True), self.codes.of("val")
-            models = []
-            for level, shape in enumerate(shapes):
-                torch.manual_seed(cell.seed + level)
-                upper = shapes[level - 1] if level else None
-                model = settings.build(
-                    shape, self.vqvae.config.n_embed, self.texts.condition, upper
-                )
-                both = [LevelCodes(part, shapes, level) for part in (train, val)]
-                with TemporaryDirectory() as scratch:
-                    fit(
-                        task(model, *both, settings),
-                        settings,
-                        accelerator=build_accelerator(settings.precision),
-                        checkpoints=Checkpoints(Path(scratch)),
-                        seed=cell.seed + level,
-                        label=cell.folder.name,
-                        write_curve=lambda _: None,
-                    )
-                models.append(model)
-            seconds = time.process_time() - began
-            save_levels(models, cell.folder)
+            seconds = train_prior(
+                cell.family, section, self.codes, self.vqvae, self.texts, cell.folder,
+                seed=cell.seed, label=cell.folder.name,
+            )  # fmt: skip
             taken.write_text(json.dumps(seconds), encoding="utf-8")
         return load_prior(cell.folder), json.loads(taken.read_text(encoding="utf-8"))
 

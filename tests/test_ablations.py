@@ -1,39 +1,72 @@
-"""Each row of the table of ablations is another run than the first."""
+"""The table of ablations: each row is another run than the first, and shares what it can."""
 
 from __future__ import annotations
 
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
 
-from benchmarks.ablations import BUDGET, ROWS, Row
+from benchmarks.ablations import BUDGET, ROWS, Row, Settings, table
 from pipeline.params import read_yaml
 
 PARAMS = read_yaml(Path(__file__).parents[1] / "params.yaml")
+BASE = Settings(PARAMS, ROWS[0], 0)
 
 
-def in_params(key: str) -> object:
-    return reduce(lambda section, name: section[name], key.split("."), PARAMS)
+def parts(settings: Settings) -> dict[str, list[Any]]:
+    """What each part of a row depends on, and how it draws."""
+    return {
+        "vqvae": settings.of_vqvae,
+        "decoder": settings.of_decoder,
+        "codes": settings.of_codes,
+        "prior": settings.of_prior,
+        "drawing": [settings["generate"]],
+    }
 
 
-def values(flags: tuple[str, ...]) -> dict[str, object]:
-    """What flags set, by key."""
-    given = (flag.split("=", 1) for flag in flags)
-    return {key: yaml.safe_load(value) for key, value in given}
+def changed(row: Row) -> set[str]:
+    """The parts of a row that are others than the first row's."""
+    before = parts(BASE)
+    return {part for part, now in parts(Settings(PARAMS, row, 0)).items() if now != before[part]}
 
 
 @pytest.mark.parametrize("row", ROWS[1:], ids=lambda row: row.name)
-def test_a_row_changes_something(row: Row) -> None:
-    changes, budget = values(row.flags), values(BUDGET)
-    assert changes
-    for key, value in changes.items():
-        before = in_params(key)  # raises where there is no such key
-        assert budget.get(key, before) != value
+def test_a_row_changes_something_that_there_is(row: Row) -> None:
+    for key in (*row.settings, *BUDGET):
+        reduce(lambda section, name: section[name], key.split("."), PARAMS)
+    assert changed(row)
+
+
+def test_what_a_change_does_not_touch_is_shared() -> None:
+    touched = {row.name: changed(row) for row in ROWS}
+    assert touched["cold"] == {"drawing"}
+    assert touched["narrow"] == {"decoder"}
+    assert touched["pooled"] == touched["diffusion"] == {"prior"}
+    assert touched["two-views"] == {"codes", "prior"}
+    assert touched["fsq"] == touched["quarter"] == {"vqvae", "decoder", "codes", "prior"}
+
+
+def test_another_seed_shares_nothing_that_was_trained() -> None:
+    other = parts(Settings(PARAMS, ROWS[0], 1))
+    assert all(other[part] != of for part, of in parts(BASE).items() if part != "drawing")
 
 
 def test_rows_are_told_apart() -> None:
-    assert ROWS[0].flags == ()
     assert len({row.name for row in ROWS}) == len(ROWS)
-    assert len({row.flags for row in ROWS}) == len(ROWS)
+    assert len({(row.part, row.change) for row in ROWS}) == len(ROWS)
+    assert len({str(parts(Settings(PARAMS, row, 0))) for row in ROWS}) == len(ROWS)
+
+
+def test_a_table_has_what_was_measured_and_its_spread() -> None:
+    keys = ("psnr", "bits", "redrawn.kid", "kid", "precision", "recall", "coverage", "seconds")
+    found = [
+        {"row": row, "seed": seed, "all": 0.5 + seed / 10, **dict.fromkeys(keys, 1.0)}
+        for row, seed in (("base", 0), ("base", 2), ("cold", 0))
+    ]
+    lines = table(found, (("all right", "all", 3),)).splitlines()
+    assert len(lines) == 4
+    assert lines[2].startswith("| nothing | as committed, with this budget | 2 | 1.00 ± 0.00 |")
+    assert "| 0.600 ± 0.141 |" in lines[2]
+    assert "| temperature | 0.8 | 1 | 1.00 |" in lines[3]
