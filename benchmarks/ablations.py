@@ -55,6 +55,7 @@ from pipeline.params import load_section, read_yaml, tuples
 from pipeline.priors import load_prior
 from pipeline.progress import say
 from pipeline.sampling_settings import GenerateSettings
+from pipeline.sealing import read_manifest
 from pipeline.seeds import derive_seed
 from pipeline.training.decoder import DecoderTask
 from pipeline.training.decoder_settings import DecoderSettings
@@ -184,6 +185,8 @@ class Workshop:
         self.blip = BlipReader.from_pretrained(layout.BLIP)
         codes = CaptionedCodes.load(layout.CODES, self.pairs, self.texts)
         self.judging: ByAttributes | ByLabel = find_judging(self.size, codes, self.texts, lpips)
+        # With their files' checksums: of other pictures or by another BLIP a part is another.
+        self._read = [read_manifest(f) for f in (layout.TEXT_EMBEDDINGS, layout.VQVAE_PIXELS)]
 
     @cached_property
     def redrawn_from(self) -> np.ndarray:
@@ -201,12 +204,16 @@ class Workshop:
         of_split = [pair for pair in self.pairs_of(settings) if pair.split == split]
         return CaptionedImages.load(of_split, self.texts, self.pixels)
 
+    def digest(self, *depends_on: Any) -> str:
+        """What names a part or a row that depends on these, and on what all rows share."""
+        told = json.dumps([self._read, *depends_on], sort_keys=True)
+        return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+
     def made(
         self, part: str, depends_on: Sequence[Any], make: Callable[[Path], float]
     ) -> tuple[Path, float]:
         """A part's folder and the processor's seconds that it took, made unless it is there."""
-        named = hashlib.blake2b(json.dumps(depends_on).encode(), digest_size=8).hexdigest()
-        folder = self.kept / f"{part}-{named}"
+        folder = self.kept / f"{part}-{self.digest(*depends_on)}"
         taken = folder.with_name(f"{folder.name}.json")
         with FileLock(f"{folder}.lock"):
             if not taken.exists():
@@ -352,8 +359,10 @@ def table(found: Sequence[Mapping[str, Any]], columns: Columns) -> str:
 
 
 def _write(figures: Mapping[str, Any], columns: Columns) -> None:
-    """Put a row's figures to those of before, and write the table of all."""
-    found = [*_found(), dict(figures)]
+    """Put a row's figures in the place of those of before, and write the table of all."""
+    cell = ("data", "row", "seed")
+    others = [each for each in _found() if any(each[key] != figures[key] for key in cell)]
+    found = [*others, dict(figures)]
     found.sort(key=lambda f: (f["data"], [row.name for row in ROWS].index(f["row"]), f["seed"]))
     write_json(FOUND, {"machine": processor(), "results": found})
     of_data = [each for each in found if each["data"] == figures["data"]]
@@ -378,25 +387,35 @@ def main() -> None:
     for seed in given.seeds:
         for row in (row for row in ROWS if given.rows is None or row.name in given.rows):
             with _claimed(kept / f"{row.name}-{seed}.lock") as ours:
-                done = {(each["data"], each["row"], each["seed"]) for each in _found()}
-                if not ours or (given.data, row.name, seed) in done:
+                settings = Settings(params, row, seed)
+                identity = {
+                    "data": given.data, "row": row.name, "seed": seed,
+                    "of": workshop.digest(
+                        settings.of_decoder, settings.of_prior, settings["generate"]
+                    ),
+                }  # fmt: skip
+                if not ours or any(identity.items() <= each.items() for each in _found()):
                     continue
                 say(f"== {row.part}: {row.change} (seed {seed})")
-                figures = workshop.measured(Settings(params, row, seed))
+                figures = workshop.measured(settings)
                 rounded = {name: round(float(value), 6) for name, value in figures.items()}
                 with FileLock(kept / "found.lock"):
-                    identity = {"data": given.data, "row": row.name, "seed": seed}
                     _write({**identity, **rounded}, workshop.judging.columns)
 
 
 @contextmanager
 def _claimed(path: Path) -> Iterator[bool]:
     """Whether nobody else is at work on what the lock stands for; nobody will be meanwhile."""
+    lock = FileLock(path)
     try:
-        with FileLock(path, timeout=0):
-            yield True
+        lock.acquire(timeout=0)
     except Timeout:
         yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 if __name__ == "__main__":
