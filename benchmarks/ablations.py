@@ -18,7 +18,6 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -28,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from benchmarks.measure import processor
 from benchmarks.pages import put_table
@@ -62,6 +61,7 @@ from pipeline.training.decoder_settings import DecoderSettings
 from pipeline.training.vqvae import VQVAETask
 from pipeline.training.vqvae_settings import VQVAESettings
 from stages import layout
+from stages.runs import held
 from stages.scratch import scratch_root
 
 FOUND, PAGE = Path("docs/ablations.json"), Path("docs/ablations.md")
@@ -386,7 +386,7 @@ def main() -> None:
     workshop = Workshop(kept, given.lpips)
     for seed in given.seeds:
         for row in (row for row in ROWS if given.rows is None or row.name in given.rows):
-            with _claimed(kept / f"{row.name}-{seed}.lock") as ours:
+            with held(kept / f"{row.name}-{seed}") as ours:
                 settings = Settings(params, row, seed)
                 identity = {
                     "data": given.data, "row": row.name, "seed": seed,
@@ -401,21 +401,6 @@ def main() -> None:
                 rounded = {name: round(float(value), 6) for name, value in figures.items()}
                 with FileLock(kept / "found.lock"):
                     _write({**identity, **rounded}, workshop.judging.columns)
-
-
-@contextmanager
-def _claimed(path: Path) -> Iterator[bool]:
-    """Whether nobody else is at work on what the lock stands for; nobody will be meanwhile."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
 
 
 if __name__ == "__main__":
