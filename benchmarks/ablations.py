@@ -8,7 +8,7 @@ does not touch it takes from other rows: VQ-VAEs, decoders and priors are kept i
 `.scratch/ablations`. Figures are kept in docs/ablations.json, so an interrupted table goes on where
 it was stopped, and several of these commands may share one folder's work: each takes the next row
 that nobody has, and waits for what another trains. On two cores two commands with `threads: 1` are
-fastest. The table is written into docs/ablations.md.
+fastest. The table is written into docs/ablations.md; what more pictures bring is drawn beside it.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
+import matplotlib.style
 import numpy as np
 import torch
 from filelock import FileLock
+from matplotlib.figure import Figure
 
 from benchmarks.measure import processor
-from benchmarks.pages import put_table
+from benchmarks.pages import draw_means, mean_cell, put_table, save_figure
 from benchmarks.prior_judging import ByAttributes, ByLabel, Columns, find_judging
 from benchmarks.trainings import train, train_prior
 from pipeline.codes import CodeStore
@@ -44,6 +46,7 @@ from pipeline.data.views import to_float, to_uint8
 from pipeline.decoder import Decoder
 from pipeline.devices import repeat_exactly
 from pipeline.evaluation.distribution import distribution
+from pipeline.evaluation.plots import COLORS, FIGURE_STYLE
 from pipeline.evaluation.prior_scores import picture_nats
 from pipeline.files import write_json
 from pipeline.models.blip_reader import BlipReader
@@ -65,6 +68,7 @@ from stages.runs import held
 from stages.scratch import scratch_root
 
 FOUND, PAGE = Path("docs/ablations.json"), Path("docs/ablations.md")
+FIGURES = Path("docs/ablations")
 BATCH = 64  # pictures at a time
 BUDGET: Mapping[str, Any] = {
     "vqvae.steps": 400, "decoder.steps": 600, "pixelsnail.steps": 800, "pixelsnail.lr": 3.0e-3,
@@ -349,13 +353,34 @@ def table(found: Sequence[Mapping[str, Any]], columns: Columns) -> str:
     for row in ROWS:
         group = [figures for figures in found if figures["row"] == row.name]
         if group:
-            cells = []
-            for _, key, digits in columns:
-                values = [figures[key] for figures in group]
-                spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-                cells.append(f"{mean(values):.{digits}f}{spread}")
+            cells = [
+                mean_cell([figures[key] for figures in group], digits) for _, key, digits in columns
+            ]
             lines.append(f"| {row.part} | {row.change} | {len(group)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def draw_curves(found: Sequence[Mapping[str, Any]], columns: Columns, path: Path) -> None:
+    """Draw what more pictures bring: what is right, and how near to real ones the pictures are."""
+    heading, told, _ = columns[0]
+    panels = (
+        (heading.capitalize(), {"drawn for titles": told}),
+        ("KID", {"drawn for titles": "kid", "redrawn from real pictures' codes": "redrawn.kid"}),
+    )
+    rows = sorted((row for row in ROWS if not row.settings), key=lambda row: row.pictures)
+    by_row = [(row.pictures, [f for f in found if f["row"] == row.name]) for row in rows]
+    groups = [(pictures, group) for pictures, group in by_row if group]
+    with matplotlib.style.context(["default", FIGURE_STYLE]):
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        for axes, (title, lines) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+            axes.set(title=title, xlabel="share of the training pictures", xscale="log")
+            shares = [row.pictures for row in rows]
+            axes.set_xticks(shares, [str(Fraction(share)) for share in shares])
+            axes.set_xticks([], minor=True)
+            for color, (label, key) in zip(COLORS, lines.items(), strict=False):
+                draw_means(axes, groups, key, color=color, label=label)
+            axes.legend()
+        save_figure(figure, path)
 
 
 def _write(figures: Mapping[str, Any], columns: Columns) -> None:
@@ -367,6 +392,8 @@ def _write(figures: Mapping[str, Any], columns: Columns) -> None:
     write_json(FOUND, {"machine": processor(), "results": found})
     of_data = [each for each in found if each["data"] == figures["data"]]
     put_table(PAGE, f"benchmarks.ablations --data {figures['data']}", table(of_data, columns))
+    FIGURES.mkdir(exist_ok=True)
+    draw_curves(of_data, columns, FIGURES / f"{figures['data']}-pictures.png")
 
 
 def main() -> None:

@@ -17,12 +17,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.pages import mean_cell
 from pipeline.data.pairs import Pair, captioned, read_pairs
 from pipeline.data.pixels import Pixels
 from pipeline.devices import repeat_exactly
@@ -194,11 +194,10 @@ def table(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     ]
     for row in ROWS:
         if row.name in found:
-            cells = []
-            for _, name, digits in columns:
-                values = [figures[name] for figures in found[row.name]]
-                spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-                cells.append(f"{mean(values):.{digits}f}{spread}")
+            cells = [
+                mean_cell([figures[name] for figures in found[row.name]], digits)
+                for _, name, digits in columns
+            ]
             lines.append(f"| {row.part} | {row.change} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

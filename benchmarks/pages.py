@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -27,6 +30,34 @@ def put_table(page: Path, command: str, table: str) -> None:
     before, _, rest = text.partition(mark)
     after = rest.partition(END)[2]
     write_text(page, f"{before}{mark}{table}{END}{after}")
+
+
+def mean_cell(values: Sequence[float], digits: int) -> str:
+    """A table's cell: the mean over trainings, and the standard deviation of several."""
+    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{spread}"
+
+
+def draw_means(
+    axes: Axes,
+    groups: Sequence[tuple[float, Sequence[Mapping[str, float]]]],
+    key: str,
+    *,
+    color: str,
+    label: str,
+) -> None:
+    """Draw a figure's means over trainings as one line; bars are their standard deviations.
+
+    Args:
+        groups: where each stands from left to right, and its trainings' figures.
+        key: of those figures, the one drawn.
+    """
+    values = [[figures[key] for figures in group] for _, group in groups]
+    axes.errorbar(
+        [place for place, _ in groups], [mean(each) for each in values],
+        [stdev(each) if len(each) > 1 else 0 for each in values],
+        fmt="o-", capsize=3, color=color, label=label,
+    )  # fmt: skip
 
 
 def save_figure(figure: Figure, path: Path) -> None:

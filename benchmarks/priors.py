@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import matplotlib.style
@@ -30,7 +30,7 @@ from matplotlib.ticker import ScalarFormatter
 
 from apps.doctor.speed import PRIORS
 from benchmarks.measure import processor
-from benchmarks.pages import put_table, save_figure
+from benchmarks.pages import draw_means, mean_cell, put_table, save_figure
 from benchmarks.prior_judging import ByAttributes, ByLabel, Columns, find_judging
 from benchmarks.trainings import train_prior
 from pipeline.codes.captioned import CaptionedCodes
@@ -168,11 +168,9 @@ def tables(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield "| --- |" + " --- |" * (3 + len(columns)) + "\n"
         rows = _rows([figures for figures in found if figures["data"] == data])
         for (budget, name, steps), group in rows.items():
-            cells = []
-            for _, key, digits in columns:
-                values = [figures[key] for figures in group]
-                spread = f" ± {stdev(values):.{digits}f}" if len(set(values)) > 1 else ""
-                cells.append(f"{mean(values):.{digits}f}{spread}")
+            cells = [
+                mean_cell([figures[key] for figures in group], digits) for _, key, digits in columns
+            ]
             shown = str(steps) if group[0]["family"] == "diffusion" else "–"
             start = f"| {name} | {budget:g} | {shown} | {len(group)} | "
             yield start + " | ".join(cells) + " |\n"
@@ -197,16 +195,11 @@ def draw_curves(found: Sequence[Mapping[str, Any]], *, data: str, steps: int, fo
             for color, family in zip(COLORS, PRIORS, strict=False):
                 of_family = [f for f in plain if f["family"] == family]
                 groups = [
-                    group
+                    (mean(figures["seconds"] for figures in group), group)
                     for (_, _, drawn_in), group in _rows(of_family).items()
                     if family != "diffusion" or drawn_in == steps
                 ]
-                axes.errorbar(
-                    [mean(f["seconds"] for f in group) for group in groups],
-                    [mean(f[key] for f in group) for group in groups],
-                    [stdev(f[key] for f in group) if len(group) > 1 else 0 for group in groups],
-                    fmt="o-", capsize=3, color=color, label=family,
-                )  # fmt: skip
+                draw_means(axes, groups, key, color=color, label=family)
             axes.legend()
         save_figure(figure, folder / f"{data}-curves.png")
 

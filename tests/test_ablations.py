@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.ablations import BUDGET, ROWS, Row, Settings, table
+from benchmarks.ablations import BUDGET, ROWS, Row, Settings, draw_curves, table
 from pipeline.params import read_yaml
 
 PARAMS = read_yaml(Path(__file__).parents[1] / "params.yaml")
@@ -70,3 +70,13 @@ def test_a_table_has_what_was_measured_and_its_spread() -> None:
     assert lines[2].startswith("| nothing | as committed, with this budget | 2 | 1.00 ± 0.00 |")
     assert "| 0.600 ± 0.141 |" in lines[2]
     assert "| temperature | 0.8 | 1 | 1.00 |" in lines[3]
+
+
+def test_what_pictures_bring_is_drawn_of_what_there_is(tmp_path: Path) -> None:
+    columns = (("all right", "all", 3),)
+    first = {"row": "base", "all": 0.9, "kid": 1.0, "redrawn.kid": 0.8}
+    second = {"row": "quarter", "all": 0.6, "kid": 2.0, "redrawn.kid": 0.9}
+    for name, found in (("one", [first]), ("both", [first, second]), ("again", [second, first])):
+        draw_curves(found, columns, tmp_path / f"{name}.png")
+    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "both.png").read_bytes()
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "both.png").read_bytes()
