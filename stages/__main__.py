@@ -18,6 +18,7 @@ import platform
 import re
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,8 @@ from stages.layout import PARAMS
 
 TRAININGS = ("finetune_blip", "train_vqvae", "train_decoder", "train_pixelsnail", "train_diffusion")
 MAPS = ("download", "resize_images", "extract_embeddings", "dump_codes", "generate", "evaluate")
+# They need nothing of one another, so the prior is trained beside the decoder (`stages.beside`).
+SIDE_BY_SIDE = ("train_decoder", "train_pixelsnail", "train_diffusion")
 
 MACHINE = {
     # glibc hands every large block back to the kernel and faults it in at the next step; keeping
@@ -77,7 +80,8 @@ def main(arguments: list[str]) -> int:
             from pipeline.devices import repeat_exactly
 
             repeat_exactly()
-        module.main()
+        with _company(stage):
+            module.main()
     except UserError as error:
         return _say(str(error), alone=isinstance(error, OwnError))
     except KeyboardInterrupt:
@@ -114,6 +118,30 @@ def training_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "0")) or _processes(TRAININGS[0])
 
 
+def threads_of(stage: str, threads: int) -> int:
+    """How many of the `threads` of params.yaml a stage has: half, where another learns beside it.
+
+    So many also when it is alone, for they are part of the result.
+    """
+    return max(1, threads // 2) if stage in SIDE_BY_SIDE else threads
+
+
+def _company(stage: str) -> AbstractContextManager[None]:
+    """What goes on beside a stage that is about to begin; on an accelerator nothing does."""
+    beside: Any = importlib.import_module("stages.beside")  # by name: it changes no result
+    if beside.AHEAD in os.environ:
+        beside.end_with_parent()
+    elif stage == "train_decoder" and "WORLD_SIZE" not in os.environ:
+        from pipeline.devices import best_device
+
+        if best_device().type == "cpu" and load_section(PARAMS, "threads", THREADS) > 1:
+            company: AbstractContextManager[None] = beside.trained_ahead(
+                f"train_{load_section(PARAMS, 'prior', str)}"
+            )
+            return company
+    return nullcontext()
+
+
 def _check_params(stage: str) -> None:
     """Check all sections of params.yaml, those of later stages too, in a fraction of a second."""
     own = {"threads": THREADS, "instruction_set": InstructionSet}
@@ -135,7 +163,7 @@ def _start_again(stage: str, processes: int) -> int:
     if "threads" in read_yaml(Path("dvc.yaml"))["stages"][stage]["params"]:
         # Sums are cut into as many parts as there are threads, and each part into vectors as wide
         # as the processor's: both are part of the result.
-        threads = load_section(PARAMS, "threads", THREADS)
+        threads = threads_of(stage, load_section(PARAMS, "threads", THREADS))
         environment["OMP_NUM_THREADS"] = str(threads)
         instructions = load_section(PARAMS, "instruction_set", InstructionSet)
         if instructions is InstructionSet.AVX2 and platform.machine() in ("x86_64", "AMD64"):

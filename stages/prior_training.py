@@ -25,7 +25,7 @@ from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.level_codes import LevelCodes
 from pipeline.training.loop import Curve, Task, build_accelerator, fit
 from stages import layout
-from stages.resuming import checkpoints
+from stages.resuming import checkpoints, leave_if_ahead
 
 RESTING = ("step", "loss", "bits", "val_loss", "val_bits")  # columns of a curve without rows
 
@@ -83,6 +83,7 @@ def train_prior(
                 write_curve=partial(_write_curve, _curve_file(family), curves, level),
             )
             models.append(model)
+        leave_if_ahead()
         if accelerator.is_main_process:
             save_levels(models, layout.PRIORS[family])
 

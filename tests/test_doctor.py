@@ -224,9 +224,9 @@ def test_every_training_is_timed_by_steps_of_the_stages_own_loop(project):
 def test_the_other_prior_is_timed_as_well_and_too_large_a_model_named_with_torchs_own_line(project):
     change(project, {"decoder": {"channels": [8 * 10**13, 16]}})  # more than can be addressed
     trainings = measured(["train_diffusion", "train_decoder"], project / "params.yaml")
-    stage, seconds, _ = next(trainings)
-    assert stage == "train_diffusion"
-    assert seconds > 0
+    first = next(trainings)
+    assert first.stage == "train_diffusion"
+    assert first.seconds > 0
     with pytest.raises(UserError, match="^train_decoder ends in its first steps: .*memory"):
         next(trainings)
 
@@ -240,7 +240,7 @@ def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, second: str) -> None
     (package / "speed.py").write_text(
         "import json, os, signal, sys\n"
         "print('measuring: 8/8 in 1.2 s', file=sys.stderr, flush=True)\n"
-        "print(json.dumps({'seconds': 6.0, 'torch': 'none'}), flush=True)\n"
+        "print(json.dumps({'seconds': 6.0, 'torch': 'none', 'on_cpu': True}), flush=True)\n"
         f"{second}\n"
     )
     monkeypatch.setattr(timing, "CODE", folder)

@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from PIL import Image
 from test_readme import block
-from tiny import ENVIRONMENT, ROOT, change, locked, make_project, run, stages_run, yaml
+from tiny import ENVIRONMENT, ROOT, TINY, change, locked, make_project, run, stages_run, yaml
 
 from apps.runs import FIGURES
 from pipeline.data.pairs import read_pairs, write_pairs
@@ -231,10 +232,36 @@ def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(project):
     assert run(project, "git", "status", "--porcelain", "dvc.lock").stdout == ""
 
 
-def _wait_for_checkpoint(project: Path, steps: int) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="kills the launcher, not what it started")
+@pytest.mark.parametrize("steps", [10**6, TINY["pixelsnail"]["steps"]])
+def test_the_prior_is_trained_beside_the_decoder_and_comes_out_the_same(project, steps):
+    """The decoder's stage is killed, and so ends the other training; its own stage goes on."""
+    before = files(project / "models/pixelsnail")
+    changes = {"threads": 2, "decoder": {"steps": 10**6}, "pixelsnail": {"steps": steps}}
+    change(project, changes)
+    stage = subprocess.Popen(
+        [sys.executable, "-m", "stages", "train_decoder"], cwd=project,
+        env={**ENVIRONMENT, "CODEBRUSH_SCRATCH": str(project / ".scratch")},
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    _wait_for_checkpoint(project, 3, of="train_pixelsnail")
+    company = psutil.Process(stage.pid).children()
+    stage.kill()
+    stage.wait()
+    assert psutil.wait_procs(company, timeout=20)[1] == []
+    assert files(project / "models/pixelsnail") == before
+    if steps < 10**6:
+        done = run(project, sys.executable, "-m", "stages", "train_pixelsnail")
+        assert "PixelSNAIL, level 1: going on from step" in done.stderr
+        assert files(project / "models/pixelsnail") == before  # of one thread, as half of two are
+    shutil.rmtree(project / ".scratch/train_pixelsnail")
+    run(project, "git", "checkout", "-q", ".")
+
+
+def _wait_for_checkpoint(project: Path, steps: int, *, of: str = "train_vqvae") -> None:
     until = time.monotonic() + 120
     while time.monotonic() < until:
-        found = (project / ".scratch" / "train_vqvae").rglob("0*.safetensors")
+        found = (project / ".scratch" / of).rglob("0*.safetensors")
         if any(int(path.name.split("-")[0]) >= steps for path in found):
             return
         time.sleep(0.002)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.sealing import seal_folder
-from stages.resuming import checkpoints
+from stages.resuming import AHEAD, checkpoints, leave_if_ahead
 from stages.runs import fingerprint, watched
 from stages.scratch import scratch_root
 
@@ -57,10 +57,25 @@ def test_a_table_of_the_users_is_seen_to_change(project, watch):
     assert len(seen) == 3
 
 
-def test_a_finished_run_leaves_nothing(project):
+def test_a_finished_run_leaves_its_name_alone(project, monkeypatch):
     with checkpoints("paint") as saved:
         (saved.folder / "state").touch()
-    assert not list((project / ".scratch" / "paint").iterdir())
+    (left,) = (project / ".scratch" / "paint").iterdir()
+    assert left.read_text() == saved.folder.name
+    monkeypatch.setenv(AHEAD, "1")
+    with pytest.raises(SystemExit), checkpoints("paint"):
+        raise AssertionError("trained ahead what was made already")
+
+
+def test_what_is_trained_ahead_is_left_to_its_stage(project, monkeypatch):
+    monkeypatch.setenv(AHEAD, "1")
+    with pytest.raises(SystemExit), checkpoints("paint") as saved:
+        (saved.folder / "state").touch()
+        leave_if_ahead()
+    monkeypatch.delenv(AHEAD)
+    with checkpoints("paint") as saved:
+        leave_if_ahead()
+        assert (saved.folder / "state").exists()
 
 
 @pytest.mark.parametrize(

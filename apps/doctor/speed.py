@@ -209,7 +209,8 @@ def main(params: str, *stages: str) -> None:
         on = torch.cuda.get_device_name() if device.type == "cuda" else device.type
     for stage in stages:
         seconds = training_seconds(stage, Path(params))
-        facts = {"seconds": seconds, "torch": f"{torch.__version__}, computing on {on}"}
+        torch_says = f"{torch.__version__}, computing on {on}"
+        facts = {"seconds": seconds, "torch": torch_says, "on_cpu": device.type == "cpu"}
         print(json.dumps(facts), flush=True)
 
 

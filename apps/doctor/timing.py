@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import NamedTuple
 
 from apps.doctor.finding import Finding
 from apps.environment import environment_as_judged
 from pipeline.download.pretrained import OFF, Pretrained
 from pipeline.errors import UserError
 from pipeline.params import load_section, read_yaml
-from stages.__main__ import MACHINE
+from stages.__main__ import MACHINE, SIDE_BY_SIDE, threads_of
 from stages.layout import FAMILY
 
 CODE = Path(__file__).resolve().parents[2]  # its folder goes first on the path of `python -m`
@@ -43,33 +44,50 @@ def timings(params: Path) -> Iterator[Finding]:
     else:
         says = "BLIP goes on from a checkpoint; its sizes are not known here"
         yield Finding("time", says, warns=True)
-    seconds: list[float] = []
+    found: list[Measured] = []
     try:
-        for stage, took, on in measured(stages, params):
-            if not seconds:
-                yield Finding("torch", on)
-            seconds.append(took)
-            yield Finding("time", f"{TRAININGS[stage][1]} trains for about {_minutes(took)}")
+        for training in measured(stages, params):
+            if not found:
+                yield Finding("torch", training.torch)
+            found.append(training)
+            says = f"{TRAININGS[training.stage][1]} trains for about {_minutes(training.seconds)}"
+            yield Finding("time", says)
     except UserError as error:
         yield Finding("time", str(error), fails=True)
         return
+    seconds = sum(training.seconds for training in found)
+    if found[0].on_cpu and read_yaml(params)["threads"] > 1:
+        seconds -= min(each.seconds for each in found if each.stage in SIDE_BY_SIDE)
     yield Finding(
         "time",
-        f"{_minutes(sum(seconds))} of training on this machine as busy as it is now; data, "
+        f"{_minutes(seconds)} of training on this machine as busy as it is now; data, "
         "judge, painting and judging come on top",
     )
 
 
-def measured(stages: Sequence[str], params: Path) -> Iterator[tuple[str, float, str]]:
-    """Yield each training stage, the seconds of its steps, and what torch computes on.
+class Measured(NamedTuple):
+    """A training stage, the seconds of its steps, and what torch computes on, in words."""
+
+    stage: str
+    seconds: float
+    torch: str
+    on_cpu: bool
+
+
+def measured(stages: Sequence[str], params: Path) -> Iterator[Measured]:
+    """Yield what each training stage takes.
 
     Raises:
         UserError: a training does not get through its first steps.
     """
     values = read_yaml(params)
-    environment = environment_as_judged(values["threads"], values["instruction_set"])
-    # accelerate keeps to the precision that it was given first in a process.
-    for _, alike in groupby(stages, lambda stage: values[TRAININGS[stage][0]]["precision"]):
+
+    def shared(stage: str) -> tuple[str, int]:
+        # accelerate keeps to the precision that it was given first in a process.
+        return values[TRAININGS[stage][0]]["precision"], threads_of(stage, values["threads"])
+
+    for (_, threads), alike in groupby(stages, shared):
+        environment = environment_as_judged(threads, values["instruction_set"])
         left = list(alike)
         command = [sys.executable, "-m", "apps.doctor.speed", str(params.resolve()), *left]
         with (
@@ -86,7 +104,7 @@ def measured(stages: Sequence[str], params: Path) -> Iterator[tuple[str, float, 
             assert process.stdout is not None
             for line in process.stdout:
                 facts = json.loads(line)
-                yield left.pop(0), facts["seconds"], facts["torch"]
+                yield Measured(left.pop(0), **facts)
             process.wait()
             said.seek(0)
             lines = [line for line in said if line.strip() and not line.startswith(f"{MEASURING}:")]
