@@ -79,7 +79,9 @@ ROWS = (
     Row("deep", "vision layers", "3", {"vision_layers": 3}),
     Row("adamw", "Muon", "AdamW moves all", {"muon": False}),
     Row("no-ema", "EMA weights", "off", {"ema_decay": 0.0}),
+    Row("ema", "EMA weights", "of 0.98", {"ema_decay": 0.98}),
     Row("no-decay", "weight decay", "off", {"weight_decay": 0.0}),
+    Row("decay", "weight decay", "0.05", {"weight_decay": 0.05}),
 )
 
 # Heading, figure, digits.

@@ -7,8 +7,8 @@ from importlib.metadata import version
 from typing import Any
 
 COMPUTING = (
-    "accelerate", "dvc", "lmdb", "lpips", "nltk", "numpy", "pandas", "pillow", "rouge-score",
-    "scikit-learn", "torch", "transformers", "vector-quantize-pytorch",
+    "accelerate", "dvc", "imagehash", "lmdb", "lpips", "nltk", "numpy", "pandas", "pillow",
+    "rouge-score", "scikit-learn", "scipy", "torch", "transformers", "vector-quantize-pytorch",
 )  # fmt: skip
 
 

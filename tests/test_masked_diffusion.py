@@ -14,7 +14,8 @@ from pipeline.data.condition import TextCondition
 from pipeline.errors import UserError
 from pipeline.models.masked_diffusion import MaskedDiffusion
 from pipeline.models.masking import bound, hide
-from pipeline.training.diffusion import diffuse, stratified
+from pipeline.training.diffusion import diffuse
+from pipeline.training.strata import stratified
 
 
 def grids(rows: int, n_class: int = 11, shape: tuple[int, int] = (4, 6)) -> torch.Tensor:

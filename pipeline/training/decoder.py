@@ -12,6 +12,7 @@ from pipeline.data.views import shifted, to_float
 from pipeline.models.flow_decoder import FlowDecoder
 from pipeline.models.vqvae import VQVAE
 from pipeline.training.decoder_settings import DecoderSettings
+from pipeline.training.strata import stratified
 
 SCALED_BY = 512  # training pictures, of whose residuals the scale is taken
 VALIDATED = 192  # pictures: a validation of them all would cost more than the steps between two
@@ -57,23 +58,20 @@ class DecoderTask:
         self.flow.scale.fill_(self._residual_scale())
 
     def loss(self, model: nn.Module, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Weighted squared error of the velocity at random times, on shifted pictures."""
+        """Weighted squared error of the velocity, of shifted pictures at times spread evenly."""
         images = shifted(
             to_float(self.train.images[rows].to(self._device)), max_shift=self.settings.max_shift
         )
         kept = torch.rand(len(rows), 1) >= self.settings.text_dropout
         texts = (self.train.text_embeds[rows] * kept).to(self._device)
-        logits = self.settings.time_mean + self.settings.time_std * torch.randn(len(rows))
-        noise = torch.randn(images.shape).to(self._device)
-        loss = self._errors(model, self._coded(images, texts), logits.sigmoid(), noise).mean()
-        return loss, {}
+        times, noise = self._times(stratified(len(rows))), torch.randn(images.shape)
+        errors = self._errors(model, self._coded(images, texts), times, noise.to(self._device))
+        return errors.mean(), {}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The same error on the first validation pictures, at times spread evenly over its law."""
         rows = torch.arange(min(len(self.val), VALIDATED))
-        quantiles = (torch.arange(len(rows)) + 0.5) / len(rows)
-        normal = torch.special.ndtri(quantiles[torch.randperm(len(rows))])
-        times = (self.settings.time_mean + self.settings.time_std * normal).sigmoid()
+        times = self._times((torch.randperm(len(rows)) + 0.5) / len(rows))
         errors = []
         for part in rows.split(BATCH):
             images = to_float(self.val.images[part].to(self._device))
@@ -81,6 +79,11 @@ class DecoderTask:
             noise = torch.randn(images.shape).to(self._device)
             errors.append(self._errors(model, coded, times[part], noise))
         return {"loss": float(torch.cat(errors).mean())}
+
+    def _times(self, quantiles: Tensor) -> Tensor:
+        """(B,) in [0, 1], of quantiles (B,) of their law."""
+        normal = torch.special.ndtri(quantiles)
+        return (self.settings.time_mean + self.settings.time_std * normal).sigmoid()
 
     def _coded(self, images: Tensor, texts: Tensor) -> Coded:
         with torch.autocast(images.device.type, enabled=False):  # as it will be asked to paint

@@ -17,6 +17,7 @@ from pipeline.models.masked_diffusion import MaskedDiffusion
 from pipeline.models.masking import Noised, bound, hide
 from pipeline.training.diffusion_settings import DiffusionSettings
 from pipeline.training.level_codes import LevelCodes
+from pipeline.training.strata import stratified
 
 VALIDATION_BATCH = 128
 
@@ -32,11 +33,6 @@ def diffuse(codes: Tensor, mask_id: int, uniform_share: float) -> Noised:
     replaced = torch.where(fate < times, other, codes)
     hidden = fate < times * (1 - uniform_share)
     return Noised(replaced.masked_fill(hidden, mask_id), torch.ones_like(hidden))
-
-
-def stratified(count: int) -> Tensor:
-    """(count,) numbers, one in each of as many equal parts of [0, 1), shuffled."""
-    return (torch.randperm(count) + torch.rand(count)) / count
 
 
 class DiffusionTask:
