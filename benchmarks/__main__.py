@@ -20,8 +20,9 @@ from stages.__main__ import MACHINE, PINNED
 PAGE = Path("docs/benchmarks.md")
 NATIVE = " native"  # without the pin to AVX2, which leaves out the instructions that bf16 is for
 NAMES = (
-    "sampling", "sampling native", "training_rate", "prior_training", "prior_training native",
-    "vqvae_training", "vqvae_training native", "code_store", "download", "blip_full_size",
+    "sampling", "sampling native", "training_rate", "side_by_side", "prior_training",
+    "prior_training native", "vqvae_training", "vqvae_training native", "code_store", "download",
+    "blip_full_size",
 )  # fmt: skip
 
 

@@ -39,5 +39,7 @@ def end_with_parent() -> None:
 
 
 def _wait_and_end() -> None:
-    sys.stdin.buffer.read()  # until there is nobody who could write
+    # Nobody writes, so this ends when nobody could. Not by way of `sys.stdin`, whose lock a thread
+    # that waits would hold when Python ends by itself.
+    os.read(0, 1)
     os._exit(0)
