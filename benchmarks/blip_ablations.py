@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -214,6 +215,12 @@ def changed(settings: BlipSettings, row: Row, *, steps: int) -> BlipSettings:
     return BlipSettings.of(**tuples(values))
 
 
+def kept_figures(folder: Path, row: Row, settings: BlipSettings, seed: int) -> Path:
+    """Where the figures of a row's training are kept: of other settings they are others."""
+    told = settings.model_dump_json().encode()
+    return folder / f"{row.name}-{seed}-{hashlib.blake2b(told, digest_size=8).hexdigest()}.json"
+
+
 def main() -> None:
     """Train what is missing, then write the table."""
     parser = argparse.ArgumentParser(
@@ -233,8 +240,8 @@ def main() -> None:
     data, base = Data.load(settings), changed(settings, ROWS[0], steps=given.steps)
     for seed in given.seeds:
         for row in (row for row in ROWS if row.name in given.rows):
-            kept = folder / f"{row.name}-{given.steps}-{seed}.json"
             own = changed(settings, row, steps=given.steps)
+            kept = kept_figures(folder, row, own, seed)
             if kept.exists() or (own == base and row != ROWS[0]):
                 continue
             say(f"== {row.part}: {row.change} (seed {seed})")
@@ -249,7 +256,8 @@ def main() -> None:
             write_json(kept, {**figures, "seconds": seconds})
     found: dict[str, list[Mapping[str, float]]] = {}
     for row in ROWS:
-        files = [folder / f"{row.name}-{given.steps}-{seed}.json" for seed in given.seeds]
+        own = changed(settings, row, steps=given.steps)
+        files = [kept_figures(folder, row, own, seed) for seed in given.seeds]
         if all(file.exists() for file in files):
             found[row.name] = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     if found:

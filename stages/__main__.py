@@ -28,7 +28,7 @@ from pydantic import Field
 from pipeline.errors import OwnError, UserError
 from pipeline.params import load_section, read_yaml
 from pipeline.waiting import SPIN_COUNT
-from stages.layout import PARAMS
+from stages.layout import AHEAD, PARAMS
 
 TRAININGS = ("finetune_blip", "train_vqvae", "train_decoder", "train_pixelsnail", "train_diffusion")
 MAPS = ("download", "resize_images", "extract_embeddings", "dump_codes", "generate", "evaluate")
@@ -128,18 +128,20 @@ def threads_of(stage: str, threads: int) -> int:
 
 def _company(stage: str) -> AbstractContextManager[None]:
     """What goes on beside a stage that is about to begin; on an accelerator nothing does."""
-    beside: Any = importlib.import_module("stages.beside")  # by name: it changes no result
-    if beside.AHEAD in os.environ:
-        beside.end_with_parent()
+    if AHEAD in os.environ:
+        _beside().end_with_parent()
     elif stage == "train_decoder" and "WORLD_SIZE" not in os.environ:
         from pipeline.devices import best_device
 
         if best_device().type == "cpu" and load_section(PARAMS, "threads", THREADS) > 1:
-            company: AbstractContextManager[None] = beside.trained_ahead(
-                f"train_{load_section(PARAMS, 'prior', str)}"
-            )
+            prior = load_section(PARAMS, "prior", str)
+            company: AbstractContextManager[None] = _beside().trained_ahead(f"train_{prior}")
             return company
     return nullcontext()
+
+
+def _beside() -> Any:
+    return importlib.import_module("stages.beside")  # by name: it changes no result, so is no dep
 
 
 def _check_params(stage: str) -> None:

@@ -1,9 +1,9 @@
-"""A training beside another one, which is as good as alone on a core or two of its own.
+"""The prior trains in a second process while the decoder's stage is at work.
 
 DVC runs one stage after the other, and models this small keep two threads less than twice as busy
-as one. So while the decoder's stage is at work, a process trains the prior ahead of its turn. That
-process leaves checkpoints alone, and ends with the stage beside which it began; the prior's own
-stage goes on from there, to the bytes that it would have made from the start.
+as one. The second process leaves nothing but checkpoints, and ends with the stage beside which it
+began; the prior's own stage goes on from there, to the bytes that it would have made from the
+start.
 """
 
 from __future__ import annotations
@@ -17,18 +17,29 @@ import threading
 from collections.abc import Iterator
 
 from pipeline.progress import say
-from stages.resuming import AHEAD
+from stages.__main__ import PREPARED
+from stages.layout import AHEAD
 
 
 @contextlib.contextmanager
 def trained_ahead(stage: str) -> Iterator[None]:
-    """Train `stage` while the body runs, as far as it comes; what it has to say its stage says."""
-    say(f"{stage} is trained meanwhile, as far as it comes")
-    with subprocess.Popen(
-        [sys.executable, "-m", "stages", stage],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env={**os.environ, AHEAD: "1"},
-    ):  # fmt: skip
+    """Train `stage` while the body runs, as far as it gets, unless it is made already.
+
+    What the process says is dropped: its own stage says it again.
+    """
+    environment = {**os.environ, AHEAD: "1", "CODEBRUSH_PROCESSES": "1"}
+    del environment[PREPARED]  # so that a launcher gives it its own threads
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stages", stage], env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    except OSError as error:
+        say(f"{stage} waits for its turn: {error.strerror}")
+        yield
+        return
+    say(f"{stage} trains beside this, unless it is made already")
+    with process:
         yield
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 PARAMS = Path("params.yaml")
+AHEAD = "CODEBRUSH_AHEAD"  # in the environment of a process that trains a stage ahead of its turn
 
 IMAGES = Path("data/images")
 PAIRS = Path("data/pairs.jsonl")

@@ -25,7 +25,7 @@ from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.level_codes import LevelCodes
 from pipeline.training.loop import Curve, Task, build_accelerator, fit
 from stages import layout
-from stages.resuming import checkpoints, leave_if_ahead
+from stages.resuming import checkpoints, trains_ahead
 
 RESTING = ("step", "loss", "bits", "val_loss", "val_bits")  # columns of a curve without rows
 
@@ -68,6 +68,7 @@ def train_prior(
             torch.manual_seed(seed + level)
             upper_shape = shapes[level - 1] if level else None
             model = settings.build(shape, n_embed, texts.condition, upper_shape)
+            write_curve = partial(_write_curve, _curve_file(family), curves, level)
             fit(
                 task(
                     model,
@@ -80,10 +81,11 @@ def train_prior(
                 checkpoints=Checkpoints(saved.folder / str(level)),
                 seed=seed + level,
                 label=label if len(shapes) == 1 else f"{label}, level {level + 1}",
-                write_curve=partial(_write_curve, _curve_file(family), curves, level),
+                write_curve=(lambda _: None) if trains_ahead() else write_curve,
             )
             models.append(model)
-        leave_if_ahead()
+        if trains_ahead():
+            raise SystemExit  # as if interrupted: the outs are its stage's to make
         if accelerator.is_main_process:
             save_levels(models, layout.PRIORS[family])
 

@@ -4,47 +4,65 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.files import remove
+from pipeline.files import remove, write_text
+from pipeline.progress import say
 from pipeline.training.checkpoints import Checkpoints
+from stages.layout import AHEAD
 from stages.runs import drop_older, held, run_folder
 
-AHEAD = "CODEBRUSH_AHEAD"  # set where a stage is trained ahead of its turn, see `stages.beside`
 FINISHED = "finished"  # beside the runs' folders: the name of the last one that ended
+MARK = "ahead"  # in a run's folder: the process that holds it trains ahead
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @contextlib.contextmanager
 def checkpoints(stage: str) -> Iterator[Checkpoints]:
     """The checkpoints of this run of `stage`; removed when the body ends without an error.
 
-    On another number of processes a training adds up otherwise, so that is another run.
+    On another number of processes a training adds up otherwise, so that is another run. One that
+    is trained ahead (see `stages.beside`) is waited for: it ends with the stage that it is beside.
 
     Raises:
-        SystemExit: this is a training ahead, of a run that is finished.
         UserError: another process is at exactly this run.
+        SystemExit: this process trains ahead what is finished.
     """
     folder = run_folder(stage, processes=os.environ.get("WORLD_SIZE", "1"))
-    finished = folder.with_name(FINISHED)
-    if AHEAD in os.environ and finished.exists() and finished.read_text() == folder.name:
+    finished, mark = folder.with_name(FINISHED), folder / MARK
+    if trains_ahead() and _named(finished) == folder.name:
         raise SystemExit
     folder.mkdir(parents=True, exist_ok=True)
     if os.environ.get("RANK", "0") != "0":  # the first process locks and tidies for its helpers
         yield Checkpoints(folder)
         return
-    with held(folder) as alone:
-        if not alone:
+    waited = False
+    while True:
+        with held(folder) as alone:
+            if alone:
+                mark.touch() if trains_ahead() else remove(mark)
+                drop_older(folder)
+                yield Checkpoints(folder)
+                write_text(finished, folder.name)
+                remove(folder)
+                return
+        if trains_ahead() or not mark.exists():
             raise UserError(
                 f"{stage}: another process is already at exactly this run; wait for it or end it"
             )
-        drop_older(folder)
-        yield Checkpoints(folder)
-        finished.write_text(folder.name)
-        remove(folder)
+        if not waited:
+            say(f"{stage}: a process trains it ahead, beside a decoder; waiting for it")
+            waited = True
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def leave_if_ahead() -> None:
-    """End a training ahead, as if interrupted: what is made of it is left to its own stage."""
-    if AHEAD in os.environ:
-        raise SystemExit
+def trains_ahead() -> bool:
+    """Whether this process trains ahead of its stage's turn, and leaves nothing but checkpoints."""
+    return AHEAD in os.environ
+
+
+def _named(finished: Path) -> str | None:
+    return finished.read_text(encoding="utf-8") if finished.exists() else None

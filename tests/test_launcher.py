@@ -51,6 +51,20 @@ def test_an_unknown_stage_is_one_line(project, arguments, said):
     assert done.stderr.count("\n") == 1
 
 
+def test_maps_of_bytes_and_pixels_do_without_torch(project):
+    script = (
+        "import sys; from stages.__main__ import main;"
+        "print(main([sys.argv[1]]), 'torch' in sys.modules)"
+    )
+    edit(project, "source: sample", "source: louvre")
+    for stage in ("download", "resize_images"):
+        done = subprocess.run(
+            [sys.executable, "-c", script, stage], cwd=project, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "CODEBRUSH_PREPARED": "1"}, timeout=120,
+        )  # fmt: skip
+        assert done.stdout == "1 False\n", done.stderr
+
+
 @pytest.mark.parametrize(
     ("stage", "old", "new", "said"),
     [

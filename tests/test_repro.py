@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ import psutil
 import pytest
 from PIL import Image
 from test_readme import block
-from tiny import ENVIRONMENT, ROOT, TINY, change, locked, make_project, run, stages_run, yaml
+from tiny import ENVIRONMENT, ROOT, change, locked, make_project, run, stages_run, yaml
 
 from apps.runs import FIGURES
 from pipeline.data.pairs import read_pairs, write_pairs
@@ -233,29 +237,50 @@ def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(project):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills the launcher, not what it started")
-@pytest.mark.parametrize("steps", [10**6, TINY["pixelsnail"]["steps"]])
-def test_the_prior_is_trained_beside_the_decoder_and_comes_out_the_same(project, steps):
-    """The decoder's stage is killed, and so ends the other training; its own stage goes on."""
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_the_prior_trains_beside_the_decoder_until_that_ends(project, end):
+    changes = {"threads": 2, "decoder": {"steps": 10**6}, "pixelsnail": {"steps": 10**6}}
+    with _decoder_beside_prior(project, changes) as stage:
+        (company,) = psutil.Process(stage.pid).children()
+        os.killpg(stage.pid, end) if end == signal.SIGINT else stage.kill()
+        stage.wait()
+        assert psutil.wait_procs([company], timeout=20)[1] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills the launcher, not what it started")
+def test_what_was_trained_beside_the_decoder_comes_out_the_same(project):
     before = files(project / "models/pixelsnail")
-    changes = {"threads": 2, "decoder": {"steps": 10**6}, "pixelsnail": {"steps": steps}}
+    changes = {"threads": 2, "decoder": {"steps": 10**6}}
+    with _decoder_beside_prior(project, changes) as stage:
+        company = psutil.Process(stage.pid).children()
+        stage.kill()
+        stage.wait()
+        psutil.wait_procs(company, timeout=20)
+        assert files(project / "models/pixelsnail") == before
+        assert "metrics/curves/pixelsnail" not in run(project, "git", "status", "--short").stdout
+        done = run(project, sys.executable, "-m", "stages", "train_pixelsnail")
+        assert "PixelSNAIL, level 1: going on from step" in done.stderr
+        assert files(project / "models/pixelsnail") == before  # of one thread, as half of two are
+
+
+@contextlib.contextmanager
+def _decoder_beside_prior(
+    project: Path, changes: dict[str, Any]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The decoder's stage at work, and some steps of the prior done; then all is as it was."""
     change(project, changes)
     stage = subprocess.Popen(
         [sys.executable, "-m", "stages", "train_decoder"], cwd=project,
         env={**ENVIRONMENT, "CODEBRUSH_SCRATCH": str(project / ".scratch")},
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    _wait_for_checkpoint(project, 3, of="train_pixelsnail")
-    company = psutil.Process(stage.pid).children()
-    stage.kill()
-    stage.wait()
-    assert psutil.wait_procs(company, timeout=20)[1] == []
-    assert files(project / "models/pixelsnail") == before
-    if steps < 10**6:
-        done = run(project, sys.executable, "-m", "stages", "train_pixelsnail")
-        assert "PixelSNAIL, level 1: going on from step" in done.stderr
-        assert files(project / "models/pixelsnail") == before  # of one thread, as half of two are
-    shutil.rmtree(project / ".scratch/train_pixelsnail")
-    run(project, "git", "checkout", "-q", ".")
+    try:
+        _wait_for_checkpoint(project, 3, of="train_pixelsnail")
+        yield stage
+    finally:
+        stage.kill()
+        shutil.rmtree(project / ".scratch/train_pixelsnail")
+        run(project, "git", "checkout", "-q", ".")
 
 
 def _wait_for_checkpoint(project: Path, steps: int, *, of: str = "train_vqvae") -> None:

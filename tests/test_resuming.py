@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from pipeline.sealing import seal_folder
-from stages.resuming import AHEAD, checkpoints, leave_if_ahead
+from stages.layout import AHEAD
+from stages.resuming import checkpoints
 from stages.runs import fingerprint, watched
 from stages.scratch import scratch_root
 
@@ -57,7 +59,7 @@ def test_a_table_of_the_users_is_seen_to_change(project, watch):
     assert len(seen) == 3
 
 
-def test_a_finished_run_leaves_its_name_alone(project, monkeypatch):
+def test_a_finished_run_leaves_only_its_name(project, monkeypatch):
     with checkpoints("paint") as saved:
         (saved.folder / "state").touch()
     (left,) = (project / ".scratch" / "paint").iterdir()
@@ -71,11 +73,26 @@ def test_what_is_trained_ahead_is_left_to_its_stage(project, monkeypatch):
     monkeypatch.setenv(AHEAD, "1")
     with pytest.raises(SystemExit), checkpoints("paint") as saved:
         (saved.folder / "state").touch()
-        leave_if_ahead()
+        raise SystemExit
     monkeypatch.delenv(AHEAD)
     with checkpoints("paint") as saved:
-        leave_if_ahead()
         assert (saved.folder / "state").exists()
+
+
+def test_a_stage_waits_for_the_process_that_trains_it_ahead(project):
+    script = (
+        "import time; from stages.resuming import checkpoints\n"
+        "with checkpoints('paint') as saved:\n"
+        "    print('in', flush=True); time.sleep(60)"
+    )
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "", AHEAD: "1"}
+    command = [sys.executable, "-c", script]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+    assert first.stdout is not None
+    first.stdout.readline()
+    threading.Timer(2, first.kill).start()
+    with checkpoints("paint"):
+        assert first.wait(timeout=10) != 0
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,11 @@ from typing import NamedTuple
 
 from apps.doctor.finding import Finding
 from apps.environment import environment_as_judged
+from pipeline.cores import cores_here
 from pipeline.download.pretrained import OFF, Pretrained
 from pipeline.errors import UserError
 from pipeline.params import load_section, read_yaml
-from stages.__main__ import MACHINE, SIDE_BY_SIDE, threads_of
+from stages.__main__ import MACHINE, SIDE_BY_SIDE, threads_of, training_processes
 from stages.layout import FAMILY
 
 CODE = Path(__file__).resolve().parents[2]  # its folder goes first on the path of `python -m`
@@ -55,18 +56,26 @@ def timings(params: Path) -> Iterator[Finding]:
     except UserError as error:
         yield Finding("time", str(error), fails=True)
         return
-    seconds = sum(training.seconds for training in found)
-    if found[0].on_cpu and read_yaml(params)["threads"] > 1:
+    seconds, how = sum(training.seconds for training in found), ""
+    several = read_yaml(params)["threads"] > 1 and cores_here() > 1 and training_processes() == 1
+    if found[0].on_cpu and several:
         seconds -= min(each.seconds for each in found if each.stage in SIDE_BY_SIDE)
+        how = ", the prior beside the decoder,"
     yield Finding(
         "time",
-        f"{_minutes(seconds)} of training on this machine as busy as it is now; data, "
+        f"{_minutes(seconds)} of training{how} on this machine as busy as it is now; data, "
         "judge, painting and judging come on top",
     )
 
 
 class Measured(NamedTuple):
-    """A training stage, the seconds of its steps, and what torch computes on, in words."""
+    """A training stage and what it takes.
+
+    Attributes:
+        seconds: of all its steps.
+        torch: its version, and what it computes on.
+        on_cpu: not on an accelerator.
+    """
 
     stage: str
     seconds: float
