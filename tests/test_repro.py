@@ -228,7 +228,7 @@ def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(project):
         )  # fmt: skip
         _wait_for_checkpoint(project, steps)
         stage.kill()
-        stage.wait()
+        stage.wait(timeout=60)
     assert list((project / ".scratch" / "train_vqvae").rglob("*.safetensors"))
     done = run(project, "dvc", "repro", "--force", "--single-item", "train_vqvae")
     assert "going on from step" in done.stderr
@@ -243,7 +243,7 @@ def test_the_prior_trains_beside_the_decoder_until_that_ends(project, end):
     with _decoder_beside_prior(project, changes) as stage:
         (company,) = psutil.Process(stage.pid).children()
         os.killpg(stage.pid, end) if end == signal.SIGINT else stage.kill()
-        stage.wait()
+        stage.wait(timeout=60)
         assert psutil.wait_procs([company], timeout=20)[1] == []
 
 
@@ -254,7 +254,7 @@ def test_what_was_trained_beside_the_decoder_comes_out_the_same(project):
     with _decoder_beside_prior(project, changes) as stage:
         company = psutil.Process(stage.pid).children()
         stage.kill()
-        stage.wait()
+        stage.wait(timeout=60)
         psutil.wait_procs(company, timeout=20)
         assert files(project / "models/pixelsnail") == before
         assert "metrics/curves/pixelsnail" not in run(project, "git", "status", "--short").stdout
@@ -273,6 +273,8 @@ def _decoder_beside_prior(
         [sys.executable, "-m", "stages", "train_decoder"], cwd=project,
         env={**ENVIRONMENT, "CODEBRUSH_SCRATCH": str(project / ".scratch")},
         stderr=subprocess.DEVNULL, start_new_session=True,
+        # Where the tests run in the background, a shell has told them to ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         _wait_for_checkpoint(project, 3, of="train_pixelsnail")
