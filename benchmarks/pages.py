@@ -33,8 +33,8 @@ def put_table(page: Path, command: str, table: str) -> None:
 
 
 def mean_cell(values: Sequence[float], digits: int) -> str:
-    """A table's cell: the mean over trainings, and their standard deviation where they differ."""
-    spread = f" ± {stdev(values):.{digits}f}" if len(set(values)) > 1 else ""
+    """A table's cell: the mean over trainings, and the standard deviation of several."""
+    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{mean(values):.{digits}f}{spread}"
 
 

@@ -67,7 +67,7 @@ def test_a_table_has_what_was_measured_and_its_spread() -> None:
     ]
     lines = table(found, (("all right", "all", 3),)).splitlines()
     assert len(lines) == 4
-    assert lines[2].startswith("| nothing | as committed, with this budget | 2 | 1.00 |")
+    assert lines[2].startswith("| nothing | as committed, with this budget | 2 | 1.00 ± 0.00 |")
     assert "| 0.600 ± 0.141 |" in lines[2]
     assert "| temperature | 0.8 | 1 | 1.00 |" in lines[3]
 
