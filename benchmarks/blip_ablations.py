@@ -5,7 +5,8 @@
 
 Runs in a folder whose `download` is done, with its params.yaml. All rows train as many steps. Each
 training's figures are kept in `.scratch/blip_ablations/`, so an interrupted table goes on. They are
-of real test pictures; the table is written into docs/ablations.md, under the heading of `--name`.
+of real test pictures; the table is written into docs/ablations.md: means over the seeds ± standard
+deviations, and the seconds of a processor.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.pages import mean_cell
+from benchmarks.pages import mean_cell, put_table
 from pipeline.data.pairs import Pair, captioned, read_pairs
 from pipeline.data.pixels import Pixels
 from pipeline.devices import repeat_exactly
@@ -33,7 +34,7 @@ from pipeline.evaluation.labels import common_labels
 from pipeline.evaluation.matching import matching, retrieval
 from pipeline.evaluation.scores import Figures
 from pipeline.evaluation.shuffling import shuffled_rows
-from pipeline.files import write_json, write_text
+from pipeline.files import write_json
 from pipeline.models.blip import Blip
 from pipeline.params import load_section, read_yaml, tuples
 from pipeline.progress import say
@@ -48,7 +49,6 @@ from stages import layout
 from stages.scratch import scratch_root
 
 TABLE = Path("docs/ablations.md")
-HEADING = "## BLIP: {name}\n"
 HARD_ONLY = {"even": 0.0, "hard": 1.0, "same_label": 0.0, "changed": 0.0}
 PLAIN = {"mirror": False, "smallest_crop": 1.0, "jitter": 0.0}
 
@@ -118,12 +118,7 @@ class Data:
         blip = settings.start(_of(pairs, "train"), pretrained=layout.PRETRAINED)
         pixels = Pixels.open(layout.BLIP_PIXELS, blip.image_size)
         train, val = (
-            Matches.load(
-                pairs,
-                split,
-                pixels=pixels,
-                tokenizer=blip.tokenizer,
-            )
+            Matches.load(pairs, split, pixels=pixels, tokenizer=blip.tokenizer)
             for split in ("train", "val")
         )
         known, unknown = (
@@ -261,22 +256,8 @@ def main() -> None:
         if all(file.exists() for file in files):
             found[row.name] = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     if found:
-        write_table(given.table, given.name, table(found), steps=given.steps, seeds=given.seeds)
+        put_table(given.table, f"benchmarks.blip_ablations --name {given.name}", table(found))
         say(f"written to {given.table}")
-
-
-def write_table(path: Path, name: str, lines: str, *, steps: int, seeds: Sequence[int]) -> None:
-    """Put the table under its heading, before the next one; what stands elsewhere is kept."""
-    heading = HEADING.format(name=name)
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    above, found, below = before.partition(heading)
-    _, rule, rest = below.partition("\n## ") if found else ("", "", "")
-    said = (
-        f"\nMade by `python -m benchmarks.blip_ablations`: {steps} steps in every row, one part "
-        f"changed. Real test pictures; means over the seeds {', '.join(map(str, seeds))} ± their "
-        "standard deviation; processor seconds of one thread.\n\n"
-    )
-    write_text(path, f"{above.rstrip()}\n\n{heading}{said}{lines}{rule}{rest}".lstrip())
 
 
 if __name__ == "__main__":
