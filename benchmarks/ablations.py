@@ -92,8 +92,9 @@ class Row:
     pictures: float = 1.0
 
 
+BASE = "base"
 ROWS = (
-    Row("base", "nothing", "as committed, with this budget"),
+    Row(BASE, "nothing", "as committed, with this budget"),
     Row("no-text", "text in the VQ-VAE", "trained without it", {"vqvae.text_dropout": 1.0}),
     Row("no-text-drawn", "text in the decoder", "off", {"decoder.text_dropout": 1.0}),
     Row("quarter", "pictures", "a quarter", pictures=1 / 4),
@@ -128,6 +129,7 @@ ROWS = (
     Row("unguided", "decoder's guidance", "1", {"generate.decoder_guidance": 1.0}),
 )  # fmt: skip
 
+GAINED = "gained"
 # Bits are of one codebook: compare them at equal codes.
 LEFT: Columns = (
     ("PSNR", "psnr", 2),
@@ -334,7 +336,7 @@ class Workshop:
         return np.stack([painting.draws for painting in painter.paint(titles, several, seed=seed)])
 
 
-Found = list[dict[str, Any]]
+Found = Sequence[Mapping[str, Any]]
 
 
 def _found() -> Found:
@@ -343,24 +345,36 @@ def _found() -> Found:
     return results
 
 
-def table(found: Sequence[Mapping[str, Any]], columns: Columns) -> str:
-    """The rows that were measured, as Markdown: means over seeds and standard deviations."""
-    columns = (*LEFT, *columns, *RIGHT)
+def table(found: Found, columns: Columns) -> str:
+    """The rows that were measured, as Markdown: means over seeds and standard deviations.
+
+    The first of `columns` is told beside the first row, too, seed by seed; without that row a seed
+    is left out.
+    """
+    (heading, told, digits), *others = columns
+    unchanged = {figures["seed"]: figures[told] for figures in found if figures["row"] == BASE}
+    compared = [
+        {**figures, GAINED: figures[told] - unchanged[figures["seed"]]}
+        for figures in found
+        if figures["seed"] in unchanged
+    ]
+    columns = (*LEFT, columns[0], (f"{heading}: gained", GAINED, digits), *others, *RIGHT)
     lines = [
         "| part | change | seeds | " + " | ".join(heading for heading, _, _ in columns) + " |",
         "| --- | --- | --- |" + " --- |" * len(columns),
     ]
     for row in ROWS:
-        group = [figures for figures in found if figures["row"] == row.name]
+        group = [figures for figures in compared if figures["row"] == row.name]
         if group:
             cells = [
-                mean_cell([figures[key] for figures in group], digits) for _, key, digits in columns
+                mean_cell([figures[key] for figures in group], digits, signed=key == GAINED)
+                for _, key, digits in columns
             ]
             lines.append(f"| {row.part} | {row.change} | {len(group)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def draw_curves(found: Sequence[Mapping[str, Any]], columns: Columns, path: Path) -> None:
+def draw_curves(found: Found, columns: Columns, path: Path) -> None:
     """Draw what more pictures bring: what is right, and how near to real ones the pictures are."""
     heading, told, _ = columns[0]
     panels = (
@@ -383,17 +397,21 @@ def draw_curves(found: Sequence[Mapping[str, Any]], columns: Columns, path: Path
         save_figure(figure, path)
 
 
-def _write(figures: Mapping[str, Any], columns: Columns) -> None:
-    """Put a row's figures in the place of those of before, and write the table of all."""
+def _keep(figures: Mapping[str, Any]) -> None:
+    """Put a row's figures in the place of those of before."""
     cell = ("data", "row", "seed")
     others = [each for each in _found() if any(each[key] != figures[key] for key in cell)]
     found = [*others, dict(figures)]
     found.sort(key=lambda f: (f["data"], [row.name for row in ROWS].index(f["row"]), f["seed"]))
     write_json(FOUND, {"machine": processor(), "results": found})
-    of_data = [each for each in found if each["data"] == figures["data"]]
-    put_table(PAGE, f"benchmarks.ablations --data {figures['data']}", table(of_data, columns))
+
+
+def _write_page(data: str, columns: Columns) -> None:
+    """Put the table of all that was measured of `data` into its page, and draw its curves."""
+    of_data = [each for each in _found() if each["data"] == data]
+    put_table(PAGE, f"benchmarks.ablations --data {data}", table(of_data, columns))
     FIGURES.mkdir(exist_ok=True)
-    draw_curves(of_data, columns, FIGURES / f"{figures['data']}-pictures.png")
+    draw_curves(of_data, columns, FIGURES / f"{data}-pictures.png")
 
 
 def main() -> None:
@@ -427,7 +445,10 @@ def main() -> None:
                 figures = workshop.measured(settings)
                 rounded = {name: round(float(value), 6) for name, value in figures.items()}
                 with FileLock(kept / "found.lock"):
-                    _write({**identity, **rounded}, workshop.judging.columns)
+                    _keep({**identity, **rounded})
+                    _write_page(given.data, workshop.judging.columns)
+    with FileLock(kept / "found.lock"):
+        _write_page(given.data, workshop.judging.columns)
 
 
 if __name__ == "__main__":

@@ -32,10 +32,14 @@ def put_table(page: Path, command: str, table: str) -> None:
     write_text(page, f"{before}{mark}{table}{END}{after}")
 
 
-def mean_cell(values: Sequence[float], digits: int) -> str:
-    """A table's cell: the mean over trainings, and the standard deviation of several."""
+def mean_cell(values: Sequence[float], digits: int, *, signed: bool = False) -> str:
+    """A table's cell: the mean over trainings, and the standard deviation of several.
+
+    Args:
+        signed: of a difference, which has its sign also where it is positive.
+    """
     spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{mean(values):.{digits}f}{spread}"
+    return f"{mean(values):{'+' if signed else ''}.{digits}f}{spread}"
 
 
 def draw_means(

@@ -62,14 +62,19 @@ def test_rows_are_told_apart() -> None:
 def test_a_table_has_what_was_measured_and_its_spread() -> None:
     keys = ("psnr", "bits", "redrawn.kid", "kid", "precision", "recall", "coverage", "seconds")
     found = [
-        {"row": row, "seed": seed, "all": 0.5 + seed / 10, **dict.fromkeys(keys, 1.0)}
-        for row, seed in (("base", 0), ("base", 2), ("cold", 0))
-    ]
+        {"row": row, "seed": seed, "all": right, **dict.fromkeys(keys, 1.0)}
+        for row, seed, right in (
+            ("base", 0, 0.5), ("base", 2, 0.7), ("cold", 0, 0.6), ("pooled", 0, 0.25),
+            ("pooled", 2, 0.55), ("narrow", 1, 0.9),
+        )
+    ]  # fmt: skip
     lines = table(found, (("all right", "all", 3),)).splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5  # none of seed 1, which the others cannot be compared with
     assert lines[2].startswith("| nothing | as committed, with this budget | 2 | 1.00 ± 0.00 |")
-    assert "| 0.600 ± 0.141 |" in lines[2]
-    assert "| temperature | 0.8 | 1 | 1.00 |" in lines[3]
+    assert "| 0.600 ± 0.141 | +0.000 ± 0.000 |" in lines[2]
+    assert "| 0.400 ± 0.212 | -0.200 ± 0.071 |" in lines[3]
+    assert "| temperature | 0.8 | 1 | 1.00 |" in lines[4]
+    assert "| 0.600 | +0.100 |" in lines[4]
 
 
 def test_what_pictures_bring_is_drawn_of_what_there_is(tmp_path: Path) -> None:
