@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.ablations import BUDGET, ROWS, Row, Settings, draw_curves, table
+from benchmarks.ablation_rows import BUDGET, ROWS, Row
+from benchmarks.ablations import Settings, draw_curves, table
 from pipeline.params import read_yaml
 
 PARAMS = read_yaml(Path(__file__).parents[1] / "params.yaml")
