@@ -18,7 +18,9 @@ def repeat_exactly() -> None:
     Without it the gradient of an index adds up in whatever order two threads come to it. On an
     accelerator an operation that has no such variant warns; on the CPU it is an error.
     """
-    torch.use_deterministic_algorithms(True, warn_only=best_device().type != "cpu")
+    # `use_deterministic_algorithms` tells torch's compiler, too: to import that takes a second, and
+    # nothing here compiles.
+    torch.set_deterministic_debug_mode("error" if best_device().type == "cpu" else "warn")
     # Filling fresh memory would make reading it by mistake repeatable; nothing here reads it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

@@ -32,8 +32,8 @@ from stages.layout import AHEAD, PARAMS
 
 TRAININGS = ("finetune_blip", "train_vqvae", "train_decoder", "train_pixelsnail", "train_diffusion")
 MAPS = ("download", "resize_images", "extract_embeddings", "dump_codes", "generate", "evaluate")
-# They need nothing of one another, so the prior is trained beside the decoder (`stages.beside`).
-SIDE_BY_SIDE = ("train_decoder", "train_pixelsnail", "train_diffusion")
+# They need nothing of one another, so they are trained beside one another (`stages.beside`).
+SIDE_BY_SIDE = ("train_decoder", "train_pixelsnail", "train_diffusion", "train_judge")
 
 MACHINE = {
     # glibc hands every large block back to the kernel and faults it in at the next step; keeping
@@ -130,14 +130,22 @@ def _company(stage: str) -> AbstractContextManager[None]:
     """What goes on beside a stage that is about to begin; on an accelerator nothing does."""
     if AHEAD in os.environ:
         _beside().end_with_parent()
-    elif stage == "train_decoder" and "WORLD_SIZE" not in os.environ:
+    elif stage in SIDE_BY_SIDE and "WORLD_SIZE" not in os.environ:
         from pipeline.devices import best_device
 
-        if best_device().type == "cpu" and load_section(PARAMS, "threads", THREADS) > 1:
-            prior = load_section(PARAMS, "prior", str)
-            company: AbstractContextManager[None] = _beside().trained_ahead(f"train_{prior}")
+        several = load_section(PARAMS, "threads", THREADS) > 1
+        if several and best_device().type == "cpu" and (others := _others(stage)):
+            company: AbstractContextManager[None] = _beside().trained_ahead(others)
             return company
     return nullcontext()
+
+
+def _others(stage: str) -> list[str]:
+    """What is trained beside a stage, in this order: what comes later and does not need it."""
+    prior = f"train_{load_section(PARAMS, 'prior', str)}"
+    # The judge is first, for it takes a minute, and starts again where it was ended.
+    judge = ["train_judge"] if load_section(PARAMS, "data.source", str) == "sample" else []
+    return {"train_decoder": [*judge, prior], prior: judge}.get(stage, [])
 
 
 def _beside() -> Any:

@@ -15,9 +15,10 @@ from pipeline.params import SEED, load_section
 from pipeline.training.blip import BlipSettings, BlipTask
 from pipeline.training.blip_data import Matches
 from pipeline.training.blip_thresholds import choose_thresholds
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import build_accelerator, fit
 from stages import layout
-from stages.resuming import checkpoints
+from stages.resuming import kept_run
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
     pairs = read_pairs(layout.PAIRS)
 
     accelerator = build_accelerator(settings.precision)
-    with checkpoints("finetune_blip") as saved:
+    with kept_run("finetune_blip") as folder:
         torch.manual_seed(seed)
         blip = settings.start(of_split(pairs, "train"), pretrained=layout.PRETRAINED / "blip")
         pixels = Pixels.open(layout.BLIP_PIXELS, blip.image_size)
@@ -45,7 +46,7 @@ def main() -> None:
             task,
             settings,
             accelerator=accelerator,
-            checkpoints=saved,
+            checkpoints=Checkpoints(folder),
             seed=seed,
             label="BLIP",
             write_curve=partial(write_tsv, layout.CURVES / "blip.tsv"),

@@ -25,7 +25,7 @@ from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.level_codes import LevelCodes
 from pipeline.training.loop import Curve, Task, build_accelerator, fit
 from stages import layout
-from stages.resuming import checkpoints, trains_ahead
+from stages.resuming import kept_run, trains_ahead
 
 RESTING = ("step", "loss", "bits", "val_loss", "val_bits")  # columns of a curve without rows
 
@@ -61,7 +61,7 @@ def train_prior(
     train, val = codes.of("train", views=True), codes.of("val")
 
     accelerator = build_accelerator(settings.precision)
-    with checkpoints(f"train_{family}") as saved:
+    with kept_run(f"train_{family}") as folder:
         models: list[Any] = []
         curves: list[Curve] = [[] for _ in shapes]
         for level, shape in enumerate(shapes):
@@ -78,7 +78,7 @@ def train_prior(
                 ),
                 settings,
                 accelerator=accelerator,
-                checkpoints=Checkpoints(saved.folder / str(level)),
+                checkpoints=Checkpoints(folder / str(level)),
                 seed=seed + level,
                 label=label if len(shapes) == 1 else f"{label}, level {level + 1}",
                 write_curve=(lambda _: None) if trains_ahead() else write_curve,

@@ -1,4 +1,4 @@
-"""Going on with a training after an interruption: where its checkpoints lie."""
+"""Going on with a training after an interruption: where what it has done so far lies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.files import remove, write_text
 from pipeline.progress import say
-from pipeline.training.checkpoints import Checkpoints
 from stages.layout import AHEAD
 from stages.runs import drop_older, held, run_folder
 
@@ -21,8 +20,8 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @contextlib.contextmanager
-def checkpoints(stage: str) -> Iterator[Checkpoints]:
-    """The checkpoints of this run of `stage`; removed when the body ends without an error.
+def kept_run(stage: str) -> Iterator[Path]:
+    """This run of `stage`'s folder; removed when the body ends without an error.
 
     On another number of processes a training adds up otherwise, so that is another run. One that
     is trained ahead (see `stages.beside`) is waited for: it ends with the stage that it is beside.
@@ -37,7 +36,7 @@ def checkpoints(stage: str) -> Iterator[Checkpoints]:
         raise SystemExit
     folder.mkdir(parents=True, exist_ok=True)
     if os.environ.get("RANK", "0") != "0":  # the first process locks and tidies for its helpers
-        yield Checkpoints(folder)
+        yield folder
         return
     waited = False
     while True:
@@ -45,7 +44,7 @@ def checkpoints(stage: str) -> Iterator[Checkpoints]:
             if alone:
                 mark.touch() if trains_ahead() else remove(mark)
                 drop_older(folder)
-                yield Checkpoints(folder)
+                yield folder
                 write_text(finished, folder.name)
                 remove(folder)
                 return
@@ -54,7 +53,7 @@ def checkpoints(stage: str) -> Iterator[Checkpoints]:
                 f"{stage}: another process is already at exactly this run; wait for it or end it"
             )
         if not waited:
-            say(f"{stage}: a process trains it ahead, beside a decoder; waiting for it")
+            say(f"{stage}: a process trains it ahead, beside another stage; waiting for it")
             waited = True
         time.sleep(SECONDS_BETWEEN_LOOKS)
 

@@ -21,7 +21,7 @@ from pipeline.training.decoder import DecoderTask
 from pipeline.training.decoder_settings import DecoderSettings
 from pipeline.training.loop import Curve, build_accelerator, fit
 from stages import layout
-from stages.resuming import checkpoints
+from stages.resuming import kept_run
 
 
 def main() -> None:
@@ -57,12 +57,12 @@ def main() -> None:
         )
         return model
 
-    with checkpoints("train_decoder") as saved:
+    with kept_run("train_decoder") as folder:
         guide = None
         if settings.of_guide is not None:
-            of_guide = Checkpoints(saved.folder / "guide")
+            of_guide = Checkpoints(folder / "guide")
             guide = trained(settings.of_guide, "decoder.guide", of_guide, lambda curve: None)
         write_curve = partial(write_tsv, layout.CURVES / "decoder.tsv")
-        flow = trained(settings, "decoder", saved, write_curve)
+        flow = trained(settings, "decoder", Checkpoints(folder), write_curve)
         if accelerator.is_main_process:
             save_flows(flow, guide, layout.DECODER)

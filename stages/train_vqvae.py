@@ -12,10 +12,11 @@ from pipeline.data.pairs import captioned, read_pairs
 from pipeline.data.pixels import Pixels
 from pipeline.files import write_tsv
 from pipeline.params import SEED, load_section
+from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.loop import build_accelerator, fit
 from pipeline.training.vqvae import VQVAESettings, VQVAETask
 from stages import layout
-from stages.resuming import checkpoints
+from stages.resuming import kept_run
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def main() -> None:
     )
 
     accelerator = build_accelerator(settings.precision)
-    with checkpoints("train_vqvae") as saved:
+    with kept_run("train_vqvae") as folder:
         torch.manual_seed(seed)
         model = settings.build(texts.condition.text_dim)
         task = VQVAETask(model, train, val, settings)
@@ -38,7 +39,7 @@ def main() -> None:
             task,
             settings,
             accelerator=accelerator,
-            checkpoints=saved,
+            checkpoints=Checkpoints(folder),
             seed=seed,
             label="VQ-VAE",
             write_curve=partial(write_tsv, layout.CURVES / "vqvae.tsv"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from pipeline.sample.attributes import ALLOWED, ATTRIBUTES, SIZES, VALUES, WAYS,
 from pipeline.sample.scene import CHOICES, KINDS, Scene
 from pipeline.sample.titles import TITLES, parse
 from pipeline.sample.words import title
+from stages.layout import AHEAD
 
 CPU = torch.device("cpu")
 SIZE = 48
@@ -235,6 +237,22 @@ def test_the_stage_makes_the_same_bytes_whatever_the_runs_seed(project: Path) ->
     assert "held-out pictures right" in said
     change(project, {"seed": 7})
     assert run_stage(project)[0] == first
+
+
+def test_one_trained_ahead_is_taken_as_it_is_and_has_the_same_bytes(project: Path) -> None:
+    plain, said = run_stage(project)
+    assert "judge: 2/2 in" in said
+    shutil.rmtree(project / "models")
+    shutil.rmtree(project / ".scratch")
+    with subprocess.Popen(
+        [sys.executable, "-m", "stages", "train_judge"], cwd=project, stdin=subprocess.PIPE,
+        env={**os.environ, AHEAD: "1"},
+    ) as ahead:  # fmt: skip
+        assert ahead.wait(timeout=120) == 0
+    assert not (project / "models").exists()
+    taken, said = run_stage(project)
+    assert taken == plain
+    assert "judge: 2/2 in" not in said
 
 
 def test_other_data_has_no_judge_and_is_told_so_in_one_line(project: Path) -> None:

@@ -241,10 +241,11 @@ def test_a_killed_stage_goes_on_and_ends_in_the_same_bytes(project):
 def test_the_prior_trains_beside_the_decoder_until_that_ends(project, end):
     changes = {"threads": 2, "decoder": {"steps": 10**6}, "pixelsnail": {"steps": 10**6}}
     with _decoder_beside_prior(project, changes) as stage:
-        (company,) = psutil.Process(stage.pid).children()
+        company = psutil.Process(stage.pid).children(recursive=True)
+        assert len(company) == 2  # the prior's stage, and who started it
         os.killpg(stage.pid, end) if end == signal.SIGINT else stage.kill()
         stage.wait(timeout=60)
-        assert psutil.wait_procs([company], timeout=20)[1] == []
+        assert psutil.wait_procs(company, timeout=20)[1] == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills the launcher, not what it started")
@@ -252,7 +253,7 @@ def test_what_was_trained_beside_the_decoder_comes_out_the_same(project):
     before = files(project / "models/pixelsnail")
     changes = {"threads": 2, "decoder": {"steps": 10**6}}
     with _decoder_beside_prior(project, changes) as stage:
-        company = psutil.Process(stage.pid).children()
+        company = psutil.Process(stage.pid).children(recursive=True)
         stage.kill()
         stage.wait(timeout=60)
         psutil.wait_procs(company, timeout=20)

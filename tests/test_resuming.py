@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.sealing import seal_folder
 from stages.layout import AHEAD
-from stages.resuming import checkpoints
+from stages.resuming import kept_run
 from stages.runs import fingerprint, watched
 from stages.scratch import scratch_root
 
@@ -40,11 +40,11 @@ def project(tmp_path, monkeypatch) -> Path:
 
 
 def test_an_interrupted_run_finds_its_folder_again(project):
-    with pytest.raises(KeyboardInterrupt), checkpoints("paint") as saved:
-        (saved.folder / "state").touch()
+    with pytest.raises(KeyboardInterrupt), kept_run("paint") as saved:
+        (saved / "state").touch()
         raise KeyboardInterrupt
-    with checkpoints("paint") as saved:
-        assert (saved.folder / "state").exists()
+    with kept_run("paint") as saved:
+        assert (saved / "state").exists()
 
 
 @pytest.mark.parametrize("watch", ["tables", "tables/mine.json"])
@@ -60,29 +60,29 @@ def test_a_table_of_the_users_is_seen_to_change(project, watch):
 
 
 def test_a_finished_run_leaves_only_its_name(project, monkeypatch):
-    with checkpoints("paint") as saved:
-        (saved.folder / "state").touch()
+    with kept_run("paint") as saved:
+        (saved / "state").touch()
     (left,) = (project / ".scratch" / "paint").iterdir()
-    assert left.read_text() == saved.folder.name
+    assert left.read_text() == saved.name
     monkeypatch.setenv(AHEAD, "1")
-    with pytest.raises(SystemExit), checkpoints("paint"):
+    with pytest.raises(SystemExit), kept_run("paint"):
         raise AssertionError("trained ahead what was made already")
 
 
 def test_what_is_trained_ahead_is_left_to_its_stage(project, monkeypatch):
     monkeypatch.setenv(AHEAD, "1")
-    with pytest.raises(SystemExit), checkpoints("paint") as saved:
-        (saved.folder / "state").touch()
+    with pytest.raises(SystemExit), kept_run("paint") as saved:
+        (saved / "state").touch()
         raise SystemExit
     monkeypatch.delenv(AHEAD)
-    with checkpoints("paint") as saved:
-        assert (saved.folder / "state").exists()
+    with kept_run("paint") as saved:
+        assert (saved / "state").exists()
 
 
 def test_a_stage_waits_for_the_process_that_trains_it_ahead(project):
     script = (
-        "import time; from stages.resuming import checkpoints\n"
-        "with checkpoints('paint') as saved:\n"
+        "import time; from stages.resuming import kept_run\n"
+        "with kept_run('paint') as saved:\n"
         "    print('in', flush=True); time.sleep(60)"
     )
     environment = {"PYTHONPATH": str(ROOT), "PATH": "", AHEAD: "1"}
@@ -91,7 +91,7 @@ def test_a_stage_waits_for_the_process_that_trains_it_ahead(project):
     assert first.stdout is not None
     first.stdout.readline()
     threading.Timer(2, first.kill).start()
-    with checkpoints("paint"):
+    with kept_run("paint"):
         assert first.wait(timeout=10) != 0
 
 
@@ -126,11 +126,11 @@ def test_a_param_of_another_stage_changes_nothing(project):
 
 
 def test_another_number_of_processes_is_another_training(project, monkeypatch):
-    with pytest.raises(KeyboardInterrupt), checkpoints("paint") as before:
+    with pytest.raises(KeyboardInterrupt), kept_run("paint") as before:
         raise KeyboardInterrupt
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with checkpoints("paint") as after:
-        assert after.folder != before.folder
+    with kept_run("paint") as after:
+        assert after != before
 
 
 def test_of_a_sealed_folder_the_seal_is_enough(project):
@@ -148,12 +148,12 @@ def test_of_a_sealed_folder_the_seal_is_enough(project):
 def test_only_the_last_unfinished_runs_are_kept(project):
     for lr in range(4):
         (project / "params.yaml").write_text(f"seed: 0\nvqvae: {{lr: {lr}}}\n")
-        with pytest.raises(KeyboardInterrupt), checkpoints("paint") as saved:
-            (saved.folder / "state").touch()
+        with pytest.raises(KeyboardInterrupt), kept_run("paint") as saved:
+            (saved / "state").touch()
             raise KeyboardInterrupt
     folders = [p for p in (project / ".scratch" / "paint").iterdir() if p.is_dir()]
     assert len(folders) == 2
-    assert saved.folder in folders
+    assert saved in folders
 
 
 def test_the_checkpoints_of_runs_still_going_are_kept(project):
@@ -162,7 +162,7 @@ def test_the_checkpoints_of_runs_still_going_are_kept(project):
             assert len([p for p in (project / ".scratch/paint").iterdir() if p.is_dir()]) == 4
             return
         (project / "params.yaml").write_text(f"seed: 0\nvqvae: {{lr: {count}}}\n")
-        with checkpoints("paint"):
+        with kept_run("paint"):
             others(count - 1)
 
     others(4)  # as DVC's experiments do: side by side, in one scratch folder
@@ -177,8 +177,8 @@ def test_experiments_in_copies_share_the_project_s_scratch(project, monkeypatch)
 
 def test_the_same_run_twice_at_once_is_refused_and_a_killed_one_is_no_hindrance(project):
     script = (
-        "import time; from stages.resuming import checkpoints\n"
-        "with checkpoints('paint') as saved:\n"
+        "import time; from stages.resuming import kept_run\n"
+        "with kept_run('paint') as saved:\n"
         "    print('in', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", script]
@@ -191,5 +191,5 @@ def test_the_same_run_twice_at_once_is_refused_and_a_killed_one_is_no_hindrance(
     first.kill()
     first.wait()
     started = time.monotonic()
-    with checkpoints("paint"):
+    with kept_run("paint"):
         assert time.monotonic() - started < 5
