@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -36,8 +37,9 @@ def test_pictures_come_back_in_their_order_and_any_tar_unpacks_them(files, tmp_p
     assert list(all_of(tmp_path / "images").items()) == list(BODIES.items())
     (shard,) = shards_in(tmp_path / "images")
     assert list(names_in(shard)) == list(BODIES)
+    (tmp_path / "unpacked").mkdir()
+    subprocess.run(["tar", "-xf", shard, "-C", tmp_path / "unpacked"], check=True)
     with tarfile.open(shard) as tar:
-        tar.extractall(tmp_path / "unpacked", filter="data")
         about = {(m.mtime, m.uid, m.gid, m.uname, m.mode) for m in tar.getmembers()}
     assert about == {(0, 0, 0, "", 0o644)}
     assert {p.name: p.read_bytes() for p in (tmp_path / "unpacked").iterdir()} == BODIES
